@@ -1,0 +1,144 @@
+import {
+  CACHED_HEAD,
+  EVENT_COUNT,
+  EXPECTING,
+  HANGUP,
+  IS_REF,
+  KEEP_ALIVE,
+  type NativeAddon,
+  type NativeSegment,
+  type NativeSocket,
+  type NativeWatch,
+  PAUSED,
+  READ_POSITION,
+  WANTS_SPACE,
+  WATCH_STATE_WORDS,
+} from '../native.js';
+import { RingConsumer } from '../ring/consumer.js';
+import type { RingMemory } from '../ring/memory.js';
+import { RingProducer } from '../ring/producer.js';
+import type { Channel, ChannelListener } from './channel.js';
+
+/** A connection through shared memory. The socket carries doorbells, and its end-of-file is the crash detector. */
+export class ShmChannel implements Channel {
+  readonly transport = 'shm';
+  readonly producer: RingProducer;
+  readonly consumer: RingConsumer;
+  doorbellCount = 0;
+
+  private readonly state = new Int32Array(new ArrayBuffer(WATCH_STATE_WORDS * 4));
+  private readonly watch: NativeWatch;
+  private readonly socket: NativeSocket;
+  private listener: ChannelListener | null = null;
+  private isBellPending = false;
+  private isOpen = true;
+  private readonly ringPendingBell = (): void => {
+    if (this.isBellPending) this.ringBell();
+  };
+
+  /** Takes over the socket. `outbound` and `inbound` are the segment's rings as this side sees them; `inboundRing` is the index of the latter. */
+  constructor(
+    addon: NativeAddon,
+    socket: NativeSocket,
+    segment: NativeSegment,
+    producer: RingProducer,
+    inbound: RingMemory,
+    inboundRing: 0 | 1,
+  ) {
+    this.producer = producer;
+    this.consumer = new RingConsumer(inbound);
+    this.socket = socket;
+    this.state[READ_POSITION] = this.consumer.readPosition;
+    this.watch = new addon.LoopWatch(socket, segment, inboundRing, this.state, (events) => this.onWatchEvent(events));
+  }
+
+  listen(listener: ChannelListener): void {
+    this.listener = listener;
+  }
+
+  private onWatchEvent(events: number): void {
+    if (!this.isOpen || this.listener === null) return;
+    if ((events & HANGUP) !== 0) {
+      this.listener.onHangup();
+    } else {
+      this.listener.onReady();
+    }
+  }
+
+  announceEvents(): void {
+    if (this.isBellPending) {
+      if (this.producer.usedBytes > this.producer.capacity / 2) this.ringBell();
+    } else if (this.producer.takeBell(true)) {
+      this.isBellPending = true;
+      queueMicrotask(this.ringPendingBell);
+    }
+  }
+
+  announce(): void {
+    if (this.producer.takeBell(false) || this.isBellPending) this.ringBell();
+  }
+
+  private ringBell(): void {
+    this.isBellPending = false;
+    this.doorbellCount++;
+    // A broken connection shows as hang-up; there is nothing to do about it here.
+    if (this.isOpen) this.watch.notify();
+  }
+
+  settle(): void {
+    this.state[READ_POSITION] = this.consumer.readPosition;
+    if (this.consumer.publishHead()) this.ringBell();
+  }
+
+  waitForSpace(on: boolean): void {
+    if (on) this.state[CACHED_HEAD] = this.producer.cachedHead;
+    this.state[WANTS_SPACE] = on ? 1 : 0;
+    if (on) this.unpark();
+  }
+
+  expectArrival(on: boolean): void {
+    this.state[EXPECTING] = on ? 1 : 0;
+    if (on) this.unpark();
+  }
+
+  // The hub decides before the loop blocks whether to spin or sleep, but only for watches that are not asleep already.
+  private unpark(): void {
+    if (this.isOpen && this.consumer.isParked) this.watch.unpark();
+  }
+
+  noteEvents(count: number): void {
+    this.state[EVENT_COUNT] = ((this.state[EVENT_COUNT] as number) + count) | 0;
+  }
+
+  pause(on: boolean): void {
+    this.state[PAUSED] = on ? 1 : 0;
+    if (!on) this.unpark();
+  }
+
+  spin(limitNs?: number): boolean {
+    if (!this.isOpen) return false;
+    return limitNs === undefined ? this.watch.spin() : this.watch.spin(limitNs);
+  }
+
+  wait(ms: number): 1 | 0 | -1 {
+    if (!this.isOpen) return -1;
+    return this.watch.wait(ms) as 1 | 0 | -1;
+  }
+
+  keepAlive(on: boolean): void {
+    const { state } = this;
+    state[KEEP_ALIVE] = on ? 1 : 0;
+    if (!this.isOpen) return;
+    // Ref at once, or the process might end; unref in the hub before the loop blocks, because the next call may come before that.
+    if (on && state[IS_REF] === 0) this.watch.ref();
+    else if (!on && state[IS_REF] !== 0 && this.consumer.isParked) this.watch.unref();
+  }
+
+  close(): void {
+    if (!this.isOpen) return;
+    this.ringPendingBell();
+    this.isOpen = false;
+    this.watch.close();
+    this.socket.close();
+  }
+}

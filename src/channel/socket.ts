@@ -1,0 +1,290 @@
+import { readSync, writeSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { PillionError, ProtocolError } from '../errors.js';
+import { CREDIT, kindOf, tagOf } from '../protocol/frame.js';
+import { RingConsumer } from '../ring/consumer.js';
+import { alignedLength, maxPayloadBytes, RECORD_HEADER_BYTES } from '../ring/layout.js';
+import { HEAD, PARKED, privateRing, type RingMemory, TAIL } from '../ring/memory.js';
+import type { RingProducer } from '../ring/producer.js';
+import type { Channel, ChannelListener } from './channel.js';
+
+/** Where the socket channel takes its records from. */
+export interface Outbox {
+  readonly memory: RingMemory;
+  readonly producer: RingProducer;
+}
+
+const READ_CHUNK_BYTES = 65536;
+
+/**
+ * A connection whose records travel in-band on the socket (docs/protocol.md, section 6): the same rings as over shared memory, but private to each side, with
+ * a pump between them. `head` of the outbox moves when the peer reports what it released, so whatever it had not released when it died is still here.
+ */
+export class SocketChannel implements Channel {
+  readonly transport = 'socket';
+  readonly producer: RingProducer;
+  readonly consumer: RingConsumer;
+  doorbellCount = 0;
+
+  private readonly socket: Socket;
+  private readonly outbox: RingMemory;
+  private readonly inbox: RingMemory;
+  private readonly isCreditPrompt: boolean;
+  private listener: ChannelListener | null = null;
+  private isOpen = true;
+  private isHungUp = false;
+  private isPumpScheduled = false;
+  private wantsSpace = false;
+  private isPaused = false;
+
+  /** Outbound: position of the first byte not yet sent, and of the peer's count 0. */
+  private sent: number;
+  private readonly outboxStart: number;
+  /** Inbound: position of the record that is arriving; how much of it is here. */
+  private recordStart = 0;
+  private recordBytes = 0;
+  private recordLength = 0;
+  private readonly header = Buffer.from(new ArrayBuffer(RECORD_HEADER_BYTES));
+  private readonly headerWords = new Int32Array(this.header.buffer);
+  private reported = 0;
+
+  /**
+   * Takes over the socket. `inboundBytes` is the window that the handshake granted to the peer. With `isCreditPrompt` every batch of releases is reported
+   * at once, because the peer keeps its messages until then; else only when a quarter of the window was used.
+   */
+  constructor(socket: Socket, outbox: Outbox, inboundBytes: number, isCreditPrompt: boolean) {
+    this.socket = socket;
+    this.producer = outbox.producer;
+    this.outbox = outbox.memory;
+    this.inbox = privateRing(inboundBytes);
+    this.consumer = new RingConsumer(this.inbox);
+    this.isCreditPrompt = isCreditPrompt;
+    this.sent = Atomics.load(this.outbox.control, HEAD);
+    this.outboxStart = this.sent;
+    // "Parked" means here: the pump is not running, tell it.
+    Atomics.store(this.outbox.control, PARKED, 1);
+    socket.on('data', (chunk: Buffer) => this.onData(chunk));
+    socket.on('end', () => this.hangUp());
+    socket.on('close', () => this.hangUp());
+    socket.on('error', (error) => this.hangUp(error));
+    socket.on('drain', () => this.schedulePump());
+    socket.unref();
+    if (this.hasUnsent) this.schedulePump();
+  }
+
+  listen(listener: ChannelListener): void {
+    this.listener = listener;
+  }
+
+  // --- outbound -------------------------------------------------------------------------------------------------
+
+  announceEvents(): void {
+    this.announce();
+  }
+
+  announce(): void {
+    if (this.producer.takeBell(false)) this.schedulePump();
+  }
+
+  private get hasUnsent(): boolean {
+    return this.sent !== (this.producer.producerPosition | 0);
+  }
+
+  private schedulePump(): void {
+    if (this.isPumpScheduled || !this.isOpen) return;
+    this.isPumpScheduled = true;
+    queueMicrotask(() => this.pump());
+  }
+
+  private pump(): void {
+    this.isPumpScheduled = false;
+    if (!this.isOpen || this.socket.destroyed || this.socket.writableNeedDrain) return;
+    Atomics.store(this.outbox.control, PARKED, 1);
+    const credit = this.takeCredit();
+    if (credit === null && !this.hasUnsent) return;
+    this.doorbellCount++;
+    this.socket.cork();
+    if (credit !== null) this.socket.write(credit);
+    while (this.hasUnsent && !this.socket.writableNeedDrain) this.socket.write(this.takeUnsent());
+    this.socket.uncork();
+  }
+
+  /** A copy of the records up to the end of the ring or of what is published. The socket keeps it until the kernel has taken it. */
+  private takeUnsent(): Buffer {
+    const { words, bytes, capacity } = this.outbox;
+    const start = (this.sent & (capacity - 1)) >>> 0;
+    const unsent = (this.producer.producerPosition - this.sent) >>> 0;
+    let length = 0;
+    while (length < unsent && start + length < capacity) length += alignedLength(words[(start + length) >> 2] as number);
+    this.sent = (this.sent + length) | 0;
+    return Buffer.from(bytes.subarray(start, start + length));
+  }
+
+  private takeCredit(): Buffer | null {
+    const released = this.consumer.releasedPosition;
+    const unreported = (released - this.reported) >>> 0;
+    if (unreported === 0 || (!this.isCreditPrompt && unreported < this.inbox.capacity / 4)) return null;
+    this.reported = released;
+    const frame = Buffer.alloc(RECORD_HEADER_BYTES);
+    frame.writeInt32LE(tagOf(CREDIT, 0, 0), 4);
+    frame.writeInt32LE(released, 12);
+    return frame;
+  }
+
+  // --- inbound --------------------------------------------------------------------------------------------------
+
+  private onData(chunk: Buffer): void {
+    if (!this.isOpen) return;
+    try {
+      this.feed(chunk);
+    } catch (error) {
+      this.socket.destroy();
+      this.hangUp(error as Error);
+      return;
+    }
+    if (this.isReady()) this.listener?.onReady();
+  }
+
+  private isReady(): boolean {
+    return (!this.isPaused && this.consumer.hasNext()) || (this.wantsSpace && this.producer.refreshHead());
+  }
+
+  /** Puts arrived bytes where their records belong, and publishes each record when it is complete. */
+  private feed(chunk: Buffer): void {
+    let at = 0;
+    while (at < chunk.length) {
+      if (this.recordBytes < RECORD_HEADER_BYTES) {
+        const taken = chunk.copy(this.header, this.recordBytes, at, at + RECORD_HEADER_BYTES - this.recordBytes);
+        this.recordBytes += taken;
+        at += taken;
+        if (this.recordBytes < RECORD_HEADER_BYTES) return;
+        if (this.takeCreditFrame()) continue;
+        this.beginRecord();
+      } else {
+        const index = (this.recordStart & (this.inbox.capacity - 1)) >>> 0;
+        const taken = Math.min(chunk.length - at, this.recordLength - this.recordBytes);
+        this.inbox.bytes.set(chunk.subarray(at, at + taken), index + this.recordBytes);
+        this.recordBytes += taken;
+        at += taken;
+      }
+      if (this.recordBytes === this.recordLength) this.endRecord();
+    }
+  }
+
+  private beginRecord(): void {
+    const payloadLength = this.headerWords[0] as number;
+    const { capacity } = this.inbox;
+    if (payloadLength < 0 || payloadLength > maxPayloadBytes(capacity)) {
+      throw new ProtocolError(`a record on the socket claims ${payloadLength >>> 0} bytes, allowed are ${maxPayloadBytes(capacity)}`);
+    }
+    this.recordLength = alignedLength(payloadLength);
+    if (((this.recordStart + this.recordLength - this.consumer.releasedPosition) >>> 0) > capacity) {
+      throw new ProtocolError(`the peer sent more than its window of ${capacity} bytes`);
+    }
+    this.inbox.words.set(this.headerWords, ((this.recordStart & (capacity - 1)) >>> 0) / 4);
+  }
+
+  private endRecord(): void {
+    this.recordStart = (this.recordStart + this.recordLength) | 0;
+    this.recordBytes = 0;
+    Atomics.store(this.inbox.control, TAIL, this.recordStart);
+  }
+
+  /** A report of what the peer released is for the outbox, and takes no place in the inbox. */
+  private takeCreditFrame(): boolean {
+    if (kindOf(this.headerWords[1] as number) !== CREDIT) return false;
+    if (this.headerWords[0] !== 0 || this.headerWords[1] !== CREDIT || this.headerWords[2] !== 0) {
+      throw new ProtocolError('a CREDIT frame carries something that it must not');
+    }
+    const head = (this.outboxStart + (this.headerWords[3] as number)) | 0;
+    const previous = Atomics.load(this.outbox.control, HEAD);
+    if (((head - previous) >>> 0) > (this.sent - previous) >>> 0) {
+      throw new ProtocolError(`the peer reports ${(this.headerWords[3] as number) >>> 0} released bytes, which cannot be`);
+    }
+    Atomics.store(this.outbox.control, HEAD, head);
+    this.recordBytes = 0;
+    return true;
+  }
+
+  settle(): void {
+    this.consumer.publishHead();
+    if (this.isCreditPrompt || ((this.consumer.releasedPosition - this.reported) >>> 0) >= this.inbox.capacity / 4) this.schedulePump();
+  }
+
+  waitForSpace(on: boolean): void {
+    this.wantsSpace = on;
+  }
+
+  expectArrival(): void {}
+
+  noteEvents(): void {}
+
+  pause(on: boolean): void {
+    this.isPaused = on;
+    if (!on && this.consumer.hasNext()) setImmediate(() => this.isOpen && this.listener?.onReady());
+  }
+
+  spin(): boolean {
+    return false;
+  }
+
+  // --- blocking -------------------------------------------------------------------------------------------------
+
+  /** Reads and writes the socket's descriptor directly, since the event loop stands still meanwhile. */
+  wait(ms: number): 1 | 0 | -1 {
+    if (this.isHungUp || !this.isOpen) return this.consumer.hasNext() ? 1 : -1;
+    const descriptor = (this.socket as unknown as { _handle?: { fd?: number } })._handle?.fd ?? -1;
+    if (descriptor < 0 || this.socket.writableLength > 0) {
+      throw new PillionError('ERR_PILLION_BUSY', 'callSync over a socket is not possible while earlier messages still wait for the kernel: use call');
+    }
+    const deadline = performance.now() + ms;
+    const chunk = Buffer.allocUnsafe(READ_CHUNK_BYTES);
+    const sleeper = new Int32Array(new SharedArrayBuffer(4));
+    let unwritten: Buffer = Buffer.alloc(0);
+    for (let round = 0; ; round++) {
+      try {
+        const credit = unwritten.length === 0 ? this.takeCredit() : null;
+        if (credit !== null) unwritten = credit;
+        else if (unwritten.length === 0 && this.hasUnsent) unwritten = this.takeUnsent();
+        if (unwritten.length > 0) unwritten = unwritten.subarray(writeSync(descriptor, unwritten));
+        const length = readSync(descriptor, chunk);
+        if (length === 0) return -1;
+        this.feed(chunk.subarray(0, length));
+      } catch (error) {
+        if (error instanceof ProtocolError) throw error;
+        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return -1;
+      }
+      if (unwritten.length === 0 && this.isReady()) return 1;
+      if (performance.now() >= deadline && unwritten.length === 0) return 0;
+      // No way to sleep on a descriptor without the addon: look often at first, then every millisecond.
+      if (round > 20) Atomics.wait(sleeper, 0, 0, round < 200 ? 0.05 : 1);
+    }
+  }
+
+  // --- end ------------------------------------------------------------------------------------------------------
+
+  private hangUp(error?: Error): void {
+    if (this.isHungUp) return;
+    this.isHungUp = true;
+    this.listener?.onHangup(error instanceof ProtocolError ? error : undefined);
+  }
+
+  keepAlive(on: boolean): void {
+    if (on) this.socket.ref();
+    else this.socket.unref();
+  }
+
+  close(): void {
+    if (!this.isOpen) return;
+    this.pump();
+    this.isOpen = false;
+    this.isHungUp = true;
+    if (this.hasUnsent && !this.socket.destroyed) this.socket.write(this.takeUnsent());
+    // end() lets the kernel have what is written; a peer that does not read must not keep us.
+    this.socket.end();
+    const destroy = setTimeout(() => this.socket.destroy(), 1000);
+    destroy.unref();
+    this.socket.once('close', () => clearTimeout(destroy));
+    this.socket.resume();
+  }
+}

@@ -1,0 +1,129 @@
+import { messageOf, PillionError } from '../errors.js';
+import type { NativeAddon, NativeSegment } from '../native.js';
+import {
+  chooseVersion,
+  encodeHandshake,
+  HANDSHAKE_HEADER_BYTES,
+  HELLO,
+  type Hello,
+  parseHandshakeHeader,
+  parseHello,
+  REFUSE,
+  WELCOME,
+  type Welcome,
+} from '../protocol/handshake.js';
+import type { HandshakeStream } from './handshake-stream.js';
+import { checkPeer, type Peer, type PeerRules } from './peer.js';
+
+export interface WelcomeOptions extends PeerRules {
+  contract: string;
+  addon: NativeAddon | null;
+  /** Why there is no addon, if so. */
+  noShmReason: string | undefined;
+  maxRingBytes: number;
+  timeoutMs: number;
+  /** Everything of the answer that does not depend on the client. */
+  answer: Omit<Welcome, 'transport' | 'reason' | 'features'>;
+  /** Closes a descriptor that came along and is not needed. */
+  closeDescriptor(descriptor: number): void;
+  /** Called for a client that is welcome otherwise: throws to refuse it. */
+  admit(peer: Peer): void;
+}
+
+export type Welcomed =
+  | { kind: 'client'; hello: Hello; peer: Peer; segment: NativeSegment | null }
+  | { kind: 'takeover'; peer: Peer };
+
+/**
+ * The server's half of the handshake. Resolves with what to talk over; on failure answers with REFUSE if the peer got so far as to speak the
+ * protocol, destroys the stream and rejects.
+ */
+export async function welcome(stream: HandshakeStream, options: WelcomeOptions, lockDescriptor: number): Promise<Welcomed> {
+  const descriptors: number[] = [];
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    stream.destroy();
+  }, options.timeoutMs);
+  timer.unref();
+  let mayRefuse = false;
+  try {
+    const header = parseHandshakeHeader(await stream.read(HANDSHAKE_HEADER_BYTES));
+    mayRefuse = true;
+    if (header.message !== HELLO) throw new PillionError('ERR_PILLION_PROTOCOL', `expected HELLO, got message ${header.message}`);
+    const version = chooseVersion(header);
+    const hello = parseHello(await stream.read(header.bodyLength));
+    const peer = checkPeer(stream.credentials(), hello.runtime, options);
+    descriptors.push(...takeDescriptors(stream));
+    if (hello.contract !== options.contract) {
+      throw new PillionError('ERR_PILLION_CONTRACT', `this server speaks contract "${options.contract}", not "${hello.contract}"`);
+    }
+    if (hello.takeover === true) {
+      stream.write(encodeHandshake(WELCOME, { ...options.answer, transport: 'socket', features: [] }, version), lockDescriptor);
+      return { kind: 'takeover', peer };
+    }
+    options.admit(peer);
+    const { segment, reason } = mapSegment(hello, descriptors, options);
+    try {
+      const answer: Welcome = { ...options.answer, transport: segment === null ? 'socket' : 'shm', features: [] };
+      if (reason !== undefined) answer.reason = reason;
+      stream.write(encodeHandshake(WELCOME, answer, version), -1);
+    } catch (error) {
+      segment?.close();
+      throw error;
+    }
+    return { kind: 'client', hello, peer, segment };
+  } catch (error) {
+    if (mayRefuse && error instanceof PillionError) refuse(stream, error);
+    stream.destroy();
+    throw isLate ? new PillionError('ERR_PILLION_TIMEOUT', `no complete HELLO within ${options.timeoutMs} ms`, { cause: error }) : error;
+  } finally {
+    clearTimeout(timer);
+    for (const descriptor of descriptors) options.closeDescriptor(descriptor);
+  }
+}
+
+function takeDescriptors(stream: HandshakeStream): number[] {
+  const descriptors = stream.takeDescriptors();
+  if (descriptors === null) throw new PillionError('ERR_PILLION_BAD_SEGMENT', 'the client sent more descriptors than one');
+  return descriptors;
+}
+
+/** Takes the descriptor out of the list when it is mapped or found unfit. Null with a reason: go on over the socket. */
+function mapSegment(
+  hello: Hello,
+  descriptors: number[],
+  options: WelcomeOptions,
+): { segment: NativeSegment | null; reason?: string } {
+  if (descriptors.length > 1) throw new PillionError('ERR_PILLION_BAD_SEGMENT', `the client sent ${descriptors.length} descriptors, expected one`);
+  // Over the socket they are windows, for which the server would have to keep as much memory.
+  if (hello.ringBytes.some((bytes) => bytes > options.maxRingBytes)) {
+    throw new PillionError('ERR_PILLION_BAD_SEGMENT', `the rings are larger than the server's maxRingBytes=${options.maxRingBytes}`);
+  }
+  if (!hello.transports.includes('shm')) return { segment: null };
+  if (options.addon === null) return { segment: null, reason: `the server cannot map shared memory: ${options.noShmReason}` };
+  if (descriptors.length === 0) return { segment: null, reason: 'the descriptor of the shared memory did not arrive' };
+  let segment: NativeSegment;
+  try {
+    segment = options.addon.Segment.map(descriptors.pop() as number, options.maxRingBytes);
+  } catch (error) {
+    // A failed system call is our lack of memory, not the client's fault.
+    if (typeof (error as NodeJS.ErrnoException).errno === 'number') {
+      return { segment: null, reason: `the server cannot map shared memory: ${messageOf(error)}` };
+    }
+    throw new PillionError('ERR_PILLION_BAD_SEGMENT', messageOf(error), { cause: error });
+  }
+  if (segment.capacities[0] !== hello.ringBytes[0] || segment.capacities[1] !== hello.ringBytes[1]) {
+    segment.close();
+    throw new PillionError('ERR_PILLION_BAD_SEGMENT', 'the rings have other capacities than announced');
+  }
+  return { segment };
+}
+
+function refuse(stream: HandshakeStream, { code, message }: PillionError): void {
+  try {
+    stream.write(encodeHandshake(REFUSE, { code, message }), -1);
+  } catch {
+    // It does not listen; hanging up says the same.
+  }
+}

@@ -1,0 +1,305 @@
+import { randomUUID } from 'node:crypto';
+import { EventEmitter } from 'node:events';
+import { debuglog } from 'node:util';
+import type { Peer, PeerRules } from './channel/peer.js';
+import { resolveSocketPath } from './channel/socket-path.js';
+import type { Contract, Definitions, EventNames, MethodNames, PayloadOf, RequestOf, ResponseOf } from './contract.js';
+import { PillionError } from './errors.js';
+import {
+  addonFor,
+  configureWaiting,
+  DEFAULT_CALL_TIMEOUT_MS,
+  DEFAULT_HANDSHAKE_TIMEOUT_MS,
+  DEFAULT_MAX_MESSAGE_BYTES,
+  integerOption,
+  invalidArgument,
+  LIBRARY_RUNTIME,
+  ringBytesOption,
+  timeoutOption,
+  type WaitPreset,
+} from './options.js';
+import { resolveCodec } from './protocol/codec.js';
+import type { TransportName } from './protocol/handshake.js';
+import { MAX_RING_BYTES } from './ring/layout.js';
+import { CALL_TAG, ClientSession, EVENT_TAG, type Target } from './session/client-session.js';
+import type { ClientStats } from './stats.js';
+
+const debug = debuglog('pillion');
+
+export interface ConnectOptions extends PeerRules {
+  /** The sidecar's socket. Default: `PILLION_SOCKET`, else `<runtime dir>/pillion/<contract>.sock`. */
+  path?: string;
+  /** `auto` (default): shared memory where possible. `socket`: always the socket. */
+  transport?: 'auto' | 'socket';
+  /** Sizes of the two rings, powers of two; 256 KiB each by default. `toServer` bounds how much is buffered while no sidecar is there. */
+  ringBytes?: { toServer?: number; toClient?: number };
+  /** The largest message in either direction; 16 MiB by default. */
+  maxMessageBytes?: number;
+  /** How long `call` and `callSync` wait if they are not told; 5,000 ms by default. */
+  callTimeoutMs?: number;
+  /** How long a sidecar that accepted may take to answer the handshake; 5,000 ms by default. */
+  handshakeTimeoutMs?: number;
+  /** How this thread waits for messages; applies to all connections of the thread. */
+  wait?: WaitPreset;
+}
+
+export interface CallOptions {
+  /** In ms; Infinity for no limit. Default: `callTimeoutMs`. */
+  timeout?: number;
+  /** Aborts the call, and the handler's signal; the promise rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+export interface ClientStatus {
+  readonly state: 'connecting' | 'connected' | 'closed';
+  readonly path: string;
+  /** While connected: what the frames travel over. */
+  readonly transport: TransportName | undefined;
+  /** Why it is the socket, if shared memory was wanted. */
+  readonly fallbackReason: string | undefined;
+  /** While connected: the sidecar's process. */
+  readonly peer: Peer | undefined;
+  /** Why there is no connection, if the last attempt failed or the last connection broke. */
+  readonly lastError: Error | null;
+}
+
+export interface ClientEvents {
+  connect: [];
+  /** The sidecar is gone; `reason` is null unless it broke the protocol. */
+  disconnect: [reason: Error | null];
+  /** A connection runs over the socket though shared memory was wanted. */
+  fallback: [reason: string];
+}
+
+// Processes that make many clients need not be told more than once.
+const warnedReasons = new Set<string>();
+
+/**
+ * The app's end. Made by `connect`.
+ *
+ * Messages are handed to the sidecar in the order in which they were accepted, whether or not it was there at the time. No method waits for the sidecar
+ * unless it says so, and an idle client keeps no process alive.
+ */
+export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
+  private readonly session: ClientSession;
+  private readonly events = new Map<string, Target>();
+  private readonly methods = new Map<string, Target>();
+  private readonly path: string;
+  private readonly callTimeoutMs: number;
+  private readonly contractName: string;
+  private readonly ringBytes: number;
+  private closing: Promise<void> | null = null;
+
+  /** Use `connect`. */
+  constructor(contract: Contract<D>, options: ConnectOptions) {
+    super();
+    if (typeof contract?.name !== 'string' || typeof contract.definitions !== 'object') throw invalidArgument('connect needs a contract made by contract()');
+    this.contractName = contract.name;
+    this.path = resolveSocketPath(options.path, contract.name);
+    this.callTimeoutMs = timeoutOption('callTimeoutMs', options.callTimeoutMs, DEFAULT_CALL_TIMEOUT_MS);
+    const { addon, reason } = addonFor(options.transport);
+    configureWaiting(addon, options.wait, undefined);
+    const isSocketWanted = options.transport === 'socket';
+    const ringBytes = [ringBytesOption('ringBytes.toServer', options.ringBytes?.toServer), ringBytesOption('ringBytes.toClient', options.ringBytes?.toClient)] as const;
+    this.ringBytes = ringBytes[0];
+    const maxMessageBytes = integerOption('maxMessageBytes', options.maxMessageBytes, DEFAULT_MAX_MESSAGE_BYTES, 1, MAX_RING_BYTES);
+    this.session = new ClientSession(
+      {
+        path: this.path,
+        addon,
+        isSocketWanted,
+        noShmReason: reason,
+        ringBytes,
+        maxMessageBytes,
+        handshakeTimeoutMs: integerOption('handshakeTimeoutMs', options.handshakeTimeoutMs, DEFAULT_HANDSHAKE_TIMEOUT_MS, 1, 3_600_000),
+        ...(options.allow === undefined ? {} : { allow: options.allow }),
+        ...(options.authorize === undefined ? {} : { authorize: options.authorize }),
+        hello: {
+          contract: contract.name,
+          clientId: randomUUID(),
+          names: this.defineTargets(contract),
+          ringBytes: [ringBytes[0], ringBytes[1]],
+          maxMessageBytes,
+          features: [],
+          pid: process.pid,
+          runtime: LIBRARY_RUNTIME,
+        },
+      },
+      {
+        onConnect: () => {
+          debug('%s: connected to %s', contract.name, this.path);
+          this.emit('connect');
+        },
+        onDisconnect: (error) => {
+          debug('%s: disconnected from %s: %s', contract.name, this.path, error?.message ?? 'the peer hung up');
+          this.emit('disconnect', error);
+        },
+        onFallback: (why) => this.warnOfFallback(why),
+      },
+    );
+  }
+
+  private defineTargets(contract: Contract<D>): { name: string; kind: 'event' | 'method'; codec: string }[] {
+    return Object.entries(contract.definitions).map(([name, definition], index) => {
+      const codec = resolveCodec(definition.codec);
+      const tag = (definition.kind === 'event' ? EVENT_TAG : CALL_TAG) | (index << 16);
+      const target: Target = { name, tag, codec, isIdempotent: definition.kind === 'method' && definition.idempotent };
+      (definition.kind === 'event' ? this.events : this.methods).set(name, target);
+      return { name, kind: definition.kind, codec: codec.name };
+    });
+  }
+
+  private warnOfFallback(reason: string): void {
+    debug('%s: over the socket: %s', this.contractName, reason);
+    if (!warnedReasons.has(reason)) {
+      warnedReasons.add(reason);
+      process.emitWarning(`messages travel over the Unix socket in place of shared memory: ${reason}`, { type: 'PillionWarning', code: 'PILLION_FALLBACK' });
+    }
+    this.emit('fallback', reason);
+  }
+
+  private unknown(name: string, kind: string): PillionError {
+    const known = [...(kind === 'event' ? this.events : this.methods).keys()];
+    return new PillionError(
+      'ERR_PILLION_UNKNOWN_NAME',
+      `contract "${this.contractName}" has no ${kind} "${name}"; it has ${known.length > 0 ? known.join(', ') : 'none'}`,
+    );
+  }
+
+  /**
+   * Tells the sidecar something. True: accepted, i.e. in the ring, where it outlives a crash of either process (over the socket: of the sidecar). False: dropped and counted,
+   * because the ring is full or the client is closed. Delivered at least once, in order.
+   *
+   * @throws PillionError ERR_PILLION_UNKNOWN_NAME, _ENCODE or _TOO_LARGE: the call itself is wrong.
+   */
+  send<N extends EventNames<D>>(name: N, ...payload: PayloadOf<D, N> extends undefined ? [payload?: PayloadOf<D, N>] : [payload: PayloadOf<D, N>]): boolean {
+    const target = this.events.get(name);
+    if (target === undefined) throw this.unknown(name, 'event');
+    return this.session.sendEvent(target, payload[0]);
+  }
+
+  /**
+   * Asks the sidecar something. While no sidecar is there, the call waits for one within its timeout.
+   *
+   * @returns rejects with RemoteError (the handler failed), or PillionError: ERR_PILLION_TIMEOUT, _PEER_DIED, _CLOSED, _UNKNOWN_NAME, _ENCODE, _DECODE, _TOO_LARGE.
+   */
+  call<N extends MethodNames<D>>(
+    name: N,
+    ...args: RequestOf<D, N> extends undefined ? [request?: RequestOf<D, N>, options?: CallOptions] : [request: RequestOf<D, N>, options?: CallOptions]
+  ): Promise<ResponseOf<D, N>> {
+    const target = this.methods.get(name);
+    if (target === undefined) return Promise.reject(this.unknown(name, 'method'));
+    const options = args[1];
+    if (options === undefined) return this.session.call(target, args[0], this.callTimeoutMs, null) as Promise<ResponseOf<D, N>>;
+    try {
+      const timeoutMs = timeoutOption('timeout', options.timeout, this.callTimeoutMs);
+      return this.session.call(target, args[0], timeoutMs, options.signal ?? null) as Promise<ResponseOf<D, N>>;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * Asks the sidecar something and blocks this thread until the answer is here: a microsecond while the sidecar is awake, two wake-ups otherwise. Needs
+   * a connection (`await ready()`), because a blocked thread cannot make one.
+   *
+   * @throws as `call` rejects, and ERR_PILLION_NOT_CONNECTED.
+   */
+  callSync<N extends MethodNames<D>>(
+    name: N,
+    ...args: RequestOf<D, N> extends undefined
+      ? [request?: RequestOf<D, N>, options?: Pick<CallOptions, 'timeout'>]
+      : [request: RequestOf<D, N>, options?: Pick<CallOptions, 'timeout'>]
+  ): ResponseOf<D, N> {
+    const target = this.methods.get(name);
+    if (target === undefined) throw this.unknown(name, 'method');
+    const timeoutMs = timeoutOption('timeout', args[1]?.timeout, this.callTimeoutMs);
+    return this.session.callSync(target, args[0], timeoutMs) as ResponseOf<D, N>;
+  }
+
+  /** Resolves when a sidecar is connected. Rejects with ERR_PILLION_TIMEOUT, the signal's reason, or ERR_PILLION_CLOSED. Without a timeout it waits for ever. */
+  ready(options: CallOptions = {}): Promise<void> {
+    return within(this.session.ready(), 'no sidecar connected', options, () => this.session.lastError);
+  }
+
+  /** Resolves when every event accepted before has been handled and every call taken. Rejects as `ready`. */
+  flush(options: CallOptions = {}): Promise<void> {
+    return within(this.session.flush(), 'not everything was handled', options, () => this.session.lastError);
+  }
+
+  /**
+   * Ends the client: calls in flight reject with ERR_PILLION_CLOSED; accepted events stay in the ring and are drained by the sidecar, if one is connected. For certainty
+   * `await flush()` first. Safe to call twice.
+   */
+  close(): Promise<void> {
+    this.closing ??= Promise.resolve().then(() => this.session.close());
+    return this.closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Where this client stands. A snapshot. */
+  status(): ClientStatus {
+    const { connection, isClosed, lastError } = this.session;
+    return {
+      state: isClosed ? 'closed' : connection !== null ? 'connected' : 'connecting',
+      path: this.path,
+      transport: connection?.channel.transport,
+      fallbackReason: connection?.fallbackReason,
+      peer: connection?.peer,
+      lastError,
+    };
+  }
+
+  /** What this client has done. A snapshot. */
+  stats(): ClientStats {
+    const { session } = this;
+    return {
+      ...session.counters,
+      doorbells: session.doorbells,
+      callsPending: session.pendingCount,
+      bufferedBytes: session.bufferedBytes,
+      ringBytes: this.ringBytes,
+    };
+  }
+}
+
+/**
+ * Begins a conversation with the sidecar at the contract's path and returns at once, whether or not there is one. The client connects, and reconnects,
+ * in the background.
+ *
+ * @throws PillionError ERR_PILLION_INVALID_ARGUMENT or _SOCKET_PATH for options that can never work.
+ */
+export function connect<D extends Definitions>(contract: Contract<D>, options: ConnectOptions = {}): Client<D> {
+  return new Client(contract, options);
+}
+
+/** Gives up on a wait when its time is over or its signal says so. */
+function within(promise: Promise<void>, what: string, { timeout, signal }: CallOptions, lastError: () => Error | null): Promise<void> {
+  if (timeout === undefined && signal === undefined) return promise;
+  const timeoutMs = timeoutOption('timeout', timeout, Number.POSITIVE_INFINITY);
+  return new Promise((resolve, reject) => {
+    let timer: NodeJS.Timeout | undefined;
+    const end = (settle: () => void): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+      settle();
+    };
+    const onAbort = (): void => end(() => reject(signal?.reason));
+    if (signal?.aborted) return reject(signal.reason);
+    signal?.addEventListener('abort', onAbort);
+    if (timeoutMs !== Number.POSITIVE_INFINITY) {
+      timer = setTimeout(() => {
+        const cause = lastError();
+        const message = `${what} within ${timeoutMs} ms${cause === null ? '' : `: ${cause.message}`}`;
+        end(() => reject(new PillionError('ERR_PILLION_TIMEOUT', message, cause === null ? undefined : { cause })));
+      }, timeoutMs);
+    }
+    promise.then(
+      () => end(resolve),
+      (error) => end(() => reject(error)),
+    );
+  });
+}

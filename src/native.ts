@@ -1,0 +1,155 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { getSystemErrorName } from 'node:util';
+import { messageOf, PillionError } from './errors.js';
+
+/**
+ * The native addon: where it is found, and the types of what it exports. native/ documents each class at its declaration.
+ */
+
+/** A mapped segment. `buffer` is page 0, ring 0 twice, ring 1 twice; it has length 0 after `close`. */
+export interface NativeSegment {
+  readonly buffer: ArrayBuffer;
+  readonly descriptor: number;
+  readonly headerBytes: number;
+  readonly capacities: [number, number];
+  close(): void;
+}
+
+export interface Credentials {
+  pid: number;
+  uid: number;
+  gid: number;
+}
+
+/** A Unix stream socket. Numbers below 0 are negated errno values. */
+export interface NativeSocket {
+  accept(): NativeSocket | null | number;
+  send(bytes: Uint8Array, start: number, end: number, descriptor: number): number;
+  receive(bytes: Uint8Array, start: number, end: number): number;
+  takeDescriptors(): number[] | null;
+  credentials(): Credentials;
+  watch(callback: (() => void) | null): number;
+  ref(): void;
+  unref(): void;
+  notify(): number;
+  detach(): number;
+  close(): void;
+}
+
+/** Bits of what a watch's callback is told. */
+export const READY = 1;
+export const HANGUP = 2;
+
+/** Indices of the words that a watch and its channel share: WatchState in native/loop_watch.h. */
+export const READ_POSITION = 0;
+export const WANTS_SPACE = 1;
+export const CACHED_HEAD = 2;
+export const EXPECTING = 3;
+export const EVENT_COUNT = 4;
+export const PAUSED = 5;
+export const KEEP_ALIVE = 6;
+export const IS_REF = 7;
+export const WATCH_STATE_WORDS = 8;
+
+export interface NativeWatch {
+  notify(): number;
+  spin(limitNs?: number): boolean;
+  wait(ms: number): number;
+  unpark(): void;
+  ref(): void;
+  unref(): void;
+  close(): void;
+}
+
+export interface NativeAddon {
+  readonly Segment: {
+    create(capacity0: number, capacity1: number): NativeSegment;
+    map(descriptor: number, maxRingBytes: number): NativeSegment;
+  };
+  readonly UnixSocket: {
+    listen(path: string): NativeSocket;
+    connect(path: string): NativeSocket;
+  };
+  readonly LoopWatch: new (
+    socket: NativeSocket,
+    segment: NativeSegment,
+    inboundRing: 0 | 1,
+    state: Int32Array,
+    callback: (events: number) => void,
+  ) => NativeWatch;
+  /** [0] counts the turns of this thread's event loop; setting [1] ends the current one early. */
+  readonly turn: Int32Array;
+  configureWaiting(mode: number, spinLimitNs: number, lingerMs: number): void;
+  lockFile(path: string): number;
+  closeDescriptor(descriptor: number): void;
+}
+
+/** Set this to the path of a .node file to use it in place of the ones below. */
+export const NATIVE_PATH_VARIABLE = 'PILLION_NATIVE_PATH';
+
+export type NativeResult = { addon: NativeAddon } | { addon: null; reason: string };
+
+let loaded: NativeResult | undefined;
+
+/** The addon, or why there is none. Tries once per thread. */
+export function native(): NativeResult {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): NativeResult {
+  if (process.platform !== 'linux') return { addon: null, reason: `shared memory needs Linux, this is ${process.platform}` };
+  const require = createRequire(import.meta.url);
+  const attempts: string[] = [];
+  for (const candidate of candidates()) {
+    try {
+      return { addon: require(candidate) as NativeAddon };
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ERR_DLOPEN_DISABLED') {
+        const flag = process.execArgv.includes('--no-addons') ? '--no-addons' : 'the permission model (use --allow-addons)';
+        return { addon: null, reason: `native addons are disabled by ${flag}` };
+      }
+      attempts.push(`${candidate}: ${code === 'MODULE_NOT_FOUND' ? 'not there' : messageOf(error).split('\n')[0]}`);
+    }
+  }
+  return { addon: null, reason: `the native addon could not be loaded; tried ${attempts.join('; ')}. Build it with "npm run rebuild:native"` };
+}
+
+/** In this order: what the user says, what was built here, what npm installed for this platform. */
+function candidates(): string[] {
+  const override = process.env[NATIVE_PATH_VARIABLE];
+  if (override) return [override];
+  const root = packageRoot();
+  const platform = `${process.platform}-${process.arch}${isMusl() ? '-musl' : '-gnu'}`;
+  return [
+    ...[`pillion.${platform}.node`, 'build/Release/pillion.node', 'build/Debug/pillion.node'].map((file) => `${root}${file}`),
+    `pillion-${platform}`,
+  ];
+}
+
+function packageRoot(): string {
+  // dist/src/native.js, both in a checkout and in an installed package.
+  return fileURLToPath(new URL('../../', import.meta.url));
+}
+
+function isMusl(): boolean {
+  // glibc names itself in the process report; musl's loader has a well-known name.
+  return existsSync(`/lib/ld-musl-${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`) && !existsSync('/lib/ld-linux-x86-64.so.2') && !existsSync('/lib64/ld-linux-x86-64.so.2') && !existsSync('/lib/ld-linux-aarch64.so.1');
+}
+
+/** The addon's errors carry `syscall` and a negative `errno`; users get a code and a cause. */
+export function systemError(error: unknown, what: string): PillionError {
+  const { errno, syscall } = error as NodeJS.ErrnoException;
+  if (typeof errno === 'number' && errno < 0) Object.assign(error as object, { code: getSystemErrorName(errno) });
+  const code = (error as NodeJS.ErrnoException).code;
+  const detail = syscall && code ? `${syscall} failed with ${code}` : messageOf(error);
+  return new PillionError('ERR_PILLION_SYSTEM', `${what}: ${detail}`, { cause: error });
+}
+
+/** The name of a negated errno, e.g. "EMFILE". */
+export function errnoName(negatedErrno: number): string {
+  return getSystemErrorName(negatedErrno);
+}

@@ -1,0 +1,78 @@
+import { PillionError } from './errors.js';
+import { native, type NativeAddon } from './native.js';
+import { isRingCapacity } from './protocol/handshake.js';
+import { usableProcessors } from './processors.js';
+import { MAX_RING_BYTES, MIN_RING_BYTES } from './ring/layout.js';
+
+/** Defaults and checks of what users may set, once, at the edge. */
+
+export const DEFAULT_RING_BYTES = 256 * 1024;
+export const DEFAULT_MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
+export const DEFAULT_MAX_RING_BYTES = 64 * 1024 * 1024;
+export const DEFAULT_CALL_TIMEOUT_MS = 5000;
+export const DEFAULT_HANDSHAKE_TIMEOUT_MS = 5000;
+export const DEFAULT_LINGER_MS = 1;
+export const LIBRARY_RUNTIME = `node ${process.versions.node}`;
+
+/** How this thread waits for messages: `adaptive` spins for at most 50 µs when recent gaps make a hit likely, `park` never, `spin` always. */
+export type WaitPreset = 'adaptive' | 'park' | 'spin';
+
+const presets: Record<WaitPreset, { mode: number; spinNs: number }> = {
+  adaptive: { mode: 0, spinNs: 50_000 },
+  park: { mode: 1, spinNs: 0 },
+  spin: { mode: 2, spinNs: 1_000_000 },
+};
+
+export function invalidArgument(message: string): PillionError {
+  return new PillionError('ERR_PILLION_INVALID_ARGUMENT', message);
+}
+
+/** An integer option within bounds. */
+export function integerOption(name: string, value: unknown, fallback: number, min: number, max: number): number {
+  if (value === undefined) return fallback;
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < min || value > max) {
+    throw invalidArgument(`${name}=${String(value)} is not an integer from ${min} to ${max}`);
+  }
+  return value;
+}
+
+/** A duration in ms; Infinity means no limit. */
+export function timeoutOption(name: string, value: unknown, fallback: number): number {
+  if (value === undefined) return fallback;
+  if (typeof value !== 'number' || Number.isNaN(value) || value <= 0) {
+    throw invalidArgument(`${name}=${String(value)} is not a number of milliseconds above 0 (Infinity for no limit)`);
+  }
+  return value;
+}
+
+export function ringBytesOption(name: string, value: unknown): number {
+  if (value === undefined) return DEFAULT_RING_BYTES;
+  if (!isRingCapacity(value)) throw invalidArgument(`${name}=${String(value)} is not a power of two from ${MIN_RING_BYTES} to ${MAX_RING_BYTES}`);
+  return value as number;
+}
+
+/** The addon unless the user wants none, and why there is none. */
+export function addonFor(transport: 'auto' | 'socket' | undefined): { addon: NativeAddon | null; reason: string | undefined } {
+  if (transport !== undefined && transport !== 'auto' && transport !== 'socket') {
+    throw invalidArgument(`transport=${String(transport)} is neither "auto" nor "socket"`);
+  }
+  const result = native();
+  return result.addon === null ? { addon: null, reason: result.reason } : { addon: result.addon, reason: undefined };
+}
+
+let isWaitingConfigured = false;
+
+/**
+ * Applies a wait preset to this thread's event loop. All connections of a thread share the loop, so the last caller who asked for something
+ * in particular decides.
+ */
+export function configureWaiting(addon: NativeAddon | null, preset: WaitPreset | undefined, lingerMs: number | undefined): void {
+  if (preset !== undefined && !Object.hasOwn(presets, preset)) throw invalidArgument(`wait=${String(preset)} is none of ${Object.keys(presets).join(', ')}`);
+  const linger = integerOption('lingerMs', lingerMs, DEFAULT_LINGER_MS, 0, 1000);
+  if (addon === null || (isWaitingConfigured && preset === undefined && lingerMs === undefined)) return;
+  isWaitingConfigured = true;
+  const { mode, spinNs } = presets[preset ?? 'adaptive'];
+  // With one processor whoever spins keeps the other side from answering.
+  const hasProcessors = usableProcessors() > 1;
+  addon.configureWaiting(hasProcessors ? mode : presets.park.mode, hasProcessors ? spinNs : 0, linger);
+}

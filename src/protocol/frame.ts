@@ -1,0 +1,88 @@
+import { ProtocolError } from '../errors.js';
+
+/** Frame kinds: docs/protocol.md, section 3. */
+export const EVENT = 1;
+export const CALL = 2;
+export const REPLY = 3;
+export const ERROR = 4;
+export const CANCEL = 5;
+export const ITEM = 6;
+export const END = 7;
+export const CREDIT = 8;
+export const STATE = 9;
+export const PING = 10;
+export const PONG = 11;
+export const GOODBYE = 12;
+
+/** Frame flags. */
+export const MORE = 1;
+export const META = 2;
+export const REDELIVERED = 4;
+
+export const MAX_PING_BYTES = 1024;
+
+/** Kind, flags and target share the second word of a record: the "tag". */
+export function tagOf(kind: number, flags: number, target: number): number {
+  return kind | (flags << 8) | (target << 16);
+}
+
+export function kindOf(tag: number): number {
+  return tag & 0xff;
+}
+
+export function flagsOf(tag: number): number {
+  return (tag >>> 8) & 0xff;
+}
+
+export function targetOf(tag: number): number {
+  return tag >>> 16;
+}
+
+const kindNames = ['0', 'EVENT', 'CALL', 'REPLY', 'ERROR', 'CANCEL', 'ITEM', 'END', 'CREDIT', 'STATE', 'PING', 'PONG', 'GOODBYE'];
+
+export function nameOfKind(kind: number): string {
+  return kindNames[kind] ?? String(kind);
+}
+
+/** Which flags each kind may carry, in each direction; a kind that is missing is not allowed there. */
+const flagsFromClient = new Map([
+  [EVENT, MORE | REDELIVERED],
+  [CALL, MORE],
+  [CANCEL, 0],
+  [PING, 0],
+  [PONG, 0],
+]);
+const flagsFromServer = new Map([
+  [REPLY, MORE],
+  [ERROR, MORE],
+  [PING, 0],
+  [PONG, 0],
+  [GOODBYE, 0],
+]);
+
+// As tables of 256 x 256 bits in spirit: one look-up by kind gives the forbidden flags, -1 forbids the kind.
+function forbiddenFlags(allowed: Map<number, number>): Int16Array {
+  const table = new Int16Array(256).fill(-1);
+  for (const [kind, flags] of allowed) table[kind] = 0xff & ~flags;
+  return table;
+}
+
+const forbiddenFromClient = forbiddenFlags(flagsFromClient);
+const forbiddenFromServer = forbiddenFlags(flagsFromServer);
+
+/** Throws ProtocolError unless the tag's kind and flags may come from this side. */
+export function checkTag(tag: number, from: 'client' | 'server'): void {
+  const forbidden = (from === 'client' ? forbiddenFromClient : forbiddenFromServer)[tag & 0xff] as number;
+  if (forbidden < 0) throw new ProtocolError(`a ${from} must not send a frame of kind ${nameOfKind(kindOf(tag))}`);
+  if ((flagsOf(tag) & forbidden) !== 0) {
+    throw new ProtocolError(`a frame of kind ${nameOfKind(kindOf(tag))} must not carry flags=${flagsOf(tag)}`);
+  }
+}
+
+/** The payload of an ERROR frame. */
+export interface ErrorPayload {
+  code: string;
+  message: string;
+  name?: string;
+  stack?: string;
+}

@@ -1,0 +1,375 @@
+import { randomUUID } from 'node:crypto';
+import { EventEmitter } from 'node:events';
+import { debuglog } from 'node:util';
+import type { Channel } from './channel/channel.js';
+import type { HandshakeStream, NativeHandshakeStream } from './channel/handshake-stream.js';
+import { Listener } from './channel/listener.js';
+import type { Peer, PeerRules } from './channel/peer.js';
+import { ShmChannel } from './channel/shm.js';
+import { SocketChannel } from './channel/socket.js';
+import { resolveSocketPath } from './channel/socket-path.js';
+import { requestTakeover } from './channel/takeover.js';
+import { type Welcomed, welcome } from './channel/welcome.js';
+import type { Contract, Definitions, EventDefinition, MethodDefinition } from './contract.js';
+import { PillionError } from './errors.js';
+import type { NativeAddon, NativeSegment } from './native.js';
+import {
+  addonFor,
+  configureWaiting,
+  DEFAULT_HANDSHAKE_TIMEOUT_MS,
+  DEFAULT_MAX_MESSAGE_BYTES,
+  DEFAULT_MAX_RING_BYTES,
+  integerOption,
+  invalidArgument,
+  LIBRARY_RUNTIME,
+  timeoutOption,
+  type WaitPreset,
+} from './options.js';
+import { builtInCodec, resolveCodec } from './protocol/codec.js';
+import type { Hello } from './protocol/handshake.js';
+import type { NameEntry } from './protocol/names.js';
+import { MAX_RING_BYTES } from './ring/layout.js';
+import { privateRing, ringsOfSegment } from './ring/memory.js';
+import { RingProducer } from './ring/producer.js';
+import type { HandlerContext } from './session/handler-context.js';
+import { type Handler, type Route, ServerSession } from './session/server-session.js';
+import { newServerCounters, type ServerStats } from './stats.js';
+
+const debug = debuglog('pillion');
+
+/** What the sidecar does for each name of the contract. */
+export type Handlers<D extends Definitions> = {
+  [N in keyof D]: D[N] extends EventDefinition<infer T>
+    ? (payload: T, context: HandlerContext) => void | Promise<void>
+    : D[N] extends MethodDefinition<infer Req, infer Res>
+      ? (request: Req, context: HandlerContext) => Res | Promise<Res>
+      : never;
+};
+
+export interface ServeOptions extends PeerRules {
+  /** Where to listen. Default: `PILLION_SOCKET`, else `<runtime dir>/pillion/<contract>.sock`. Its directory must be ours with mode 0700. */
+  path?: string;
+  /** Accept a directory that others can reach, for example a volume shared by containers. Default false. */
+  allowSharedDirectory?: boolean;
+  /** Mode of the socket file; 0600 by default. */
+  mode?: number;
+  /** Take the path over from the server that owns it, which then finishes its work and leaves. Default false: fail with ERR_PILLION_ADDRESS_IN_USE. */
+  takeover?: boolean;
+  /** `auto` (default): shared memory for clients that offer it. `socket`: never. */
+  transport?: 'auto' | 'socket';
+  /** The largest ring that a client may bring; 64 MiB by default. */
+  maxRingBytes?: number;
+  /** The largest message in either direction; 16 MiB by default. */
+  maxMessageBytes?: number;
+  /** Connections at once, in all and per user; 1,024 each by default. */
+  maxConnections?: number;
+  maxConnectionsPerUid?: number;
+  /** Answers queued for a client that does not read them before its requests are not read either; 1 MiB by default. */
+  maxQueuedBytes?: number;
+  /** How long a client may take for its HELLO; 5,000 ms by default. */
+  handshakeTimeoutMs?: number;
+  /** Send the stacks of handlers' errors to the callers. Default false. */
+  exposeStacks?: boolean;
+  /** How this thread waits for messages; applies to all connections of the thread. */
+  wait?: WaitPreset;
+  /** While events arrive now and then, look again after so many ms rather than have each sender pay for a wake-up; 1 by default, 0 to be woken for each. */
+  lingerMs?: number;
+}
+
+export interface ServerEvents {
+  connect: [client: { clientId: string; peer: Peer; transport: 'shm' | 'socket' }];
+  /** All that the client had published was handled. `error` is null unless it broke the protocol. */
+  disconnect: [client: { clientId: string; peer: Peer }, error: Error | null];
+  /** A handler threw or rejected. Without a listener: NODE_DEBUG=pillion shows it. */
+  handlerError: [error: unknown, name: string, context: HandlerContext];
+  /** A connection was refused, or no connection could be accepted. */
+  refused: [error: Error];
+  /** A successor has taken the path over; this server is leaving. */
+  takenOver: [];
+}
+
+/** The sidecar's end. Made by `serve`. Keeps the process alive until it is closed or unreferenced. */
+export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
+  /** Where it listens. */
+  readonly path: string;
+  private readonly contract: Contract<D>;
+  private readonly handlers: Handlers<D>;
+  private readonly settings: Settings;
+  private readonly counters = newServerCounters();
+  private readonly sessions = new Set<ServerSession>();
+  private readonly handshakes = new Set<HandshakeStream>();
+  private readonly serverId = randomUUID();
+  private listener: Listener | null = null;
+  private closing: Promise<void> | null = null;
+
+  /** Use `serve`. */
+  constructor(contract: Contract<D>, handlers: Handlers<D>, options: ServeOptions) {
+    super();
+    if (typeof contract?.name !== 'string' || typeof contract.definitions !== 'object') throw invalidArgument('serve needs a contract made by contract()');
+    for (const name of Object.keys(contract.definitions)) {
+      if (typeof handlers?.[name as keyof D] !== 'function') throw invalidArgument(`there is no handler for "${name}" of contract "${contract.name}"`);
+    }
+    for (const name of Object.keys(handlers)) {
+      if (!Object.hasOwn(contract.definitions, name)) throw invalidArgument(`contract "${contract.name}" has no "${name}", but there is a handler for it`);
+    }
+    this.contract = contract;
+    this.handlers = handlers;
+    this.path = resolveSocketPath(options.path, contract.name);
+    this.settings = checkOptions(options);
+  }
+
+  /** Internal: `serve` does this. */
+  async open(): Promise<void> {
+    const { settings, path } = this;
+    const predecessor = settings.takeover ? await requestTakeover(path, this.contract.name, settings.addon, settings.handshakeTimeoutMs) : null;
+    try {
+      this.listener = await Listener.open({
+        path,
+        addon: settings.addon,
+        mode: settings.mode,
+        allowSharedDirectory: settings.allowSharedDirectory,
+        inheritedLock: predecessor?.lock ?? -1,
+        isTakeover: predecessor !== null,
+        onConnection: (stream) => void this.accept(stream),
+        onError: (error) => {
+          this.counters.clientsRefused++;
+          this.emit('refused', error);
+        },
+      });
+      predecessor?.confirm();
+    } finally {
+      predecessor?.close();
+    }
+  }
+
+  // --- connections ----------------------------------------------------------------------------------------------
+
+  private async accept(stream: HandshakeStream): Promise<void> {
+    const { settings } = this;
+    this.handshakes.add(stream);
+    stream.unref();
+    try {
+      const welcomed = await welcome(
+        stream,
+        {
+          ...settings.rules,
+          contract: this.contract.name,
+          addon: settings.transport === 'socket' ? null : settings.addon,
+          noShmReason: settings.noShmReason,
+          maxRingBytes: settings.maxRingBytes,
+          timeoutMs: settings.handshakeTimeoutMs,
+          closeDescriptor: (descriptor) => settings.addon?.closeDescriptor(descriptor),
+          answer: {
+            contract: this.contract.name,
+            names: Object.entries(this.contract.definitions).map(([name, { kind, codec }]) => ({ name, kind, codec: resolveCodec(codec).name })),
+            maxMessageBytes: settings.maxMessageBytes,
+            serverId: this.serverId,
+            pid: process.pid,
+            runtime: LIBRARY_RUNTIME,
+          },
+          admit: (peer) => this.admit(peer),
+        },
+        this.listener?.lockDescriptor ?? -1,
+      );
+      this.handshakes.delete(stream);
+      if (welcomed.kind === 'takeover') await this.handOver(stream);
+      else this.begin(stream, welcomed);
+    } catch (error) {
+      this.handshakes.delete(stream);
+      stream.destroy();
+      if (this.closing !== null) return;
+      this.counters.clientsRefused++;
+      debug('%s: refused a connection: %s', this.contract.name, (error as Error).message);
+      this.emit('refused', error as Error);
+    }
+  }
+
+  private admit(peer: Peer): void {
+    const { maxConnections, maxConnectionsPerUid } = this.settings;
+    let ofUser = 0;
+    for (const session of this.sessions) if (session.peer.uid === peer.uid) ofUser++;
+    if (this.closing !== null || this.sessions.size >= maxConnections || ofUser >= maxConnectionsPerUid) {
+      throw new PillionError('ERR_PILLION_BUSY', `${this.sessions.size} clients are connected, ${ofUser} of them of uid ${peer.uid}: no more are accepted now`);
+    }
+  }
+
+  private begin(stream: HandshakeStream, { hello, peer, segment }: Extract<Welcomed, { kind: 'client' }>): void {
+    const { settings, counters } = this;
+    const client = { clientId: hello.clientId, peer: { ...peer, runtime: hello.runtime } };
+    let channel: Channel;
+    try {
+      channel = segment === null ? socketChannel(stream, hello) : shmChannel(settings.addon as NativeAddon, stream as NativeHandshakeStream, segment);
+    } catch (error) {
+      segment?.close();
+      throw error;
+    }
+    counters.connections++;
+    const session = new ServerSession({
+      channel,
+      ...client,
+      routes: hello.names.map((entry) => this.route(entry)),
+      maxMessageBytes: settings.maxMessageBytes,
+      maxQueuedBytes: settings.maxQueuedBytes,
+      exposeStacks: settings.exposeStacks,
+      counters,
+      onHandlerError: (error, name, context) => this.onHandlerError(error, name, context),
+      onEnd: (error) => {
+        this.sessions.delete(session);
+        segment?.close();
+        if (error !== null) counters.clientsRefused++;
+        debug('%s: client %s left: %s', this.contract.name, client.clientId, error?.message ?? 'hung up');
+        this.emit('disconnect', client, error);
+      },
+    });
+    this.sessions.add(session);
+    debug('%s: client %s (pid %s, uid %s) over %s', this.contract.name, client.clientId, peer.pid, peer.uid, channel.transport);
+    this.emit('connect', { ...client, transport: channel.transport });
+    // What the client had sent before it connected is in the ring already.
+    session.onReady();
+  }
+
+  /** What a name of the client's means here. The client says which codec it uses. */
+  private route({ name, kind, codec: codecName }: NameEntry): Route {
+    const definition = Object.hasOwn(this.contract.definitions, name) ? this.contract.definitions[name] : undefined;
+    const unknown = (problem: string): Route => ({ name, kind, handler: null, codec: null, problem });
+    if (definition === undefined) return unknown(`the sidecar's contract "${this.contract.name}" has no "${name}"`);
+    if (definition.kind !== kind) return unknown(`"${name}" is a ${definition.kind} at the sidecar, a ${kind} at the app`);
+    const own = resolveCodec(definition.codec);
+    const codec = own.name === codecName ? own : builtInCodec(codecName);
+    if (codec === undefined) return unknown(`the sidecar does not know codec "${codecName}" of "${name}"`);
+    return { name, kind, codec, problem: '', handler: this.handlers[name] as Handler };
+  }
+
+  private onHandlerError(error: unknown, name: string, context: HandlerContext): void {
+    debug('%s: handler "%s" failed: %s', this.contract.name, name, error);
+    if (this.listenerCount('handlerError') > 0) this.emit('handlerError', error, name, context);
+  }
+
+  // --- end ------------------------------------------------------------------------------------------------------
+
+  /** A successor waits for path and lock: when it says that it listens, this server leaves. */
+  private async handOver(stream: HandshakeStream): Promise<void> {
+    try {
+      await stream.read(1);
+    } catch {
+      // It died before it listened: nothing has changed.
+      return;
+    } finally {
+      stream.destroy();
+    }
+    this.listener?.abandon();
+    this.emit('takenOver');
+    await this.close();
+  }
+
+  /**
+   * Leaves: accepts nobody any more, tells the clients (who keep what this server has not taken for its successor), finishes what it has taken, sends the answers. After `timeout` ms
+   * (default 5,000) whatever is left is cut off: handlers' signals abort. Safe to call twice.
+   */
+  close(options: { timeout?: number } = {}): Promise<void> {
+    this.closing ??= this.shutDown(timeoutOption('timeout', options.timeout, 5000));
+    return this.closing;
+  }
+
+  private async shutDown(timeoutMs: number): Promise<void> {
+    this.listener?.close();
+    for (const stream of this.handshakes) stream.destroy();
+    let timer: NodeJS.Timeout | undefined;
+    const tooLate = new Promise<void>((resolve) => {
+      if (timeoutMs !== Number.POSITIVE_INFINITY) timer = setTimeout(resolve, Math.min(timeoutMs, 2 ** 31 - 1));
+    });
+    await Promise.race([Promise.all([...this.sessions].map((session) => session.leave())), tooLate]);
+    clearTimeout(timer);
+    for (const session of [...this.sessions]) session.end(null);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Let the server keep the process alive (default), or not. */
+  ref(): this {
+    this.listener?.ref();
+    return this;
+  }
+
+  unref(): this {
+    this.listener?.unref();
+    return this;
+  }
+
+  /** What this server has done. A snapshot. */
+  stats(): ServerStats {
+    let { doorbells } = this.counters;
+    for (const session of this.sessions) doorbells += session.channel.doorbellCount;
+    return { ...this.counters, doorbells, clients: this.sessions.size };
+  }
+}
+
+/**
+ * Listens for apps that speak this contract. Resolves when clients can connect.
+ *
+ * Handlers run in the order in which their messages were accepted, per client. A handler that returns a promise does not hold up the next message; an
+ * event keeps its place in the ring until its handler is done, so that a successor gets it if this process dies.
+ *
+ * @throws PillionError ERR_PILLION_INVALID_ARGUMENT, _SOCKET_PATH, _ADDRESS_IN_USE, _SYSTEM
+ */
+export async function serve<D extends Definitions>(contract: Contract<D>, handlers: Handlers<D>, options: ServeOptions = {}): Promise<Server<D>> {
+  const server = new Server(contract, handlers, options);
+  await server.open();
+  return server;
+}
+
+interface Settings {
+  addon: NativeAddon | null;
+  noShmReason: string | undefined;
+  rules: PeerRules;
+  mode: number;
+  allowSharedDirectory: boolean;
+  takeover: boolean;
+  transport: 'auto' | 'socket';
+  maxRingBytes: number;
+  maxMessageBytes: number;
+  maxConnections: number;
+  maxConnectionsPerUid: number;
+  maxQueuedBytes: number;
+  handshakeTimeoutMs: number;
+  exposeStacks: boolean;
+}
+
+function checkOptions(options: ServeOptions): Settings {
+  const { addon, reason } = addonFor(options.transport);
+  if (addon === null && (options.allow !== undefined || options.authorize !== undefined)) {
+    throw new PillionError('ERR_PILLION_NATIVE_MISSING', `"allow" and "authorize" need the kernel's word on who connects, which only the native addon can ask for: ${reason}`);
+  }
+  configureWaiting(addon, options.wait, options.lingerMs);
+  return {
+    addon,
+    noShmReason: options.transport === 'socket' ? 'it was told to use the socket' : reason,
+    rules: {
+      ...(options.allow === undefined ? {} : { allow: options.allow }),
+      ...(options.authorize === undefined ? {} : { authorize: options.authorize }),
+    },
+    mode: integerOption('mode', options.mode, 0o600, 0, 0o777),
+    allowSharedDirectory: options.allowSharedDirectory === true,
+    takeover: options.takeover === true,
+    transport: options.transport ?? 'auto',
+    maxRingBytes: integerOption('maxRingBytes', options.maxRingBytes, DEFAULT_MAX_RING_BYTES, 4096, MAX_RING_BYTES),
+    maxMessageBytes: integerOption('maxMessageBytes', options.maxMessageBytes, DEFAULT_MAX_MESSAGE_BYTES, 1, MAX_RING_BYTES),
+    maxConnections: integerOption('maxConnections', options.maxConnections, 1024, 1, 1_000_000),
+    maxConnectionsPerUid: integerOption('maxConnectionsPerUid', options.maxConnectionsPerUid, 1024, 1, 1_000_000),
+    maxQueuedBytes: integerOption('maxQueuedBytes', options.maxQueuedBytes, 1024 * 1024, 0, Number.MAX_SAFE_INTEGER),
+    handshakeTimeoutMs: integerOption('handshakeTimeoutMs', options.handshakeTimeoutMs, DEFAULT_HANDSHAKE_TIMEOUT_MS, 1, 3_600_000),
+    exposeStacks: options.exposeStacks === true,
+  };
+}
+
+function shmChannel(addon: NativeAddon, stream: NativeHandshakeStream, segment: NativeSegment): Channel {
+  const [inbound, outbound] = ringsOfSegment(segment.buffer, segment.headerBytes, segment.capacities);
+  return new ShmChannel(addon, stream.intoNative(), segment, new RingProducer(outbound), inbound, 0);
+}
+
+function socketChannel(stream: HandshakeStream, hello: Hello): Channel {
+  const memory = privateRing(hello.ringBytes[1]);
+  return new SocketChannel(stream.intoSocket(), { memory, producer: new RingProducer(memory) }, hello.ringBytes[0], true);
+}

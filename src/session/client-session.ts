@@ -1,0 +1,642 @@
+import type { Channel } from '../channel/channel.js';
+import { type Dialed, dial } from '../channel/dial.js';
+import type { NativeHandshakeStream } from '../channel/handshake-stream.js';
+import type { Peer, PeerRules } from '../channel/peer.js';
+import { ShmChannel } from '../channel/shm.js';
+import { SocketChannel } from '../channel/socket.js';
+import { messageOf, PillionError, ProtocolError } from '../errors.js';
+import { type NativeAddon, type NativeSocket, systemError } from '../native.js';
+import { copyOut, type Encoded, type PayloadCodec } from '../protocol/codec.js';
+import { CALL, CANCEL, EVENT, MAX_PING_BYTES, PONG, tagOf } from '../protocol/frame.js';
+import type { Hello } from '../protocol/handshake.js';
+import type { RingConsumer } from '../ring/consumer.js';
+import type { RingMemory } from '../ring/memory.js';
+import { newClientCounters } from '../stats.js';
+import { AnswerReader } from './answer-reader.js';
+import { Backoff } from './backoff.js';
+import { type ClientMemory, createMemory, privateMemory, type RingBytes } from './client-memory.js';
+import { FrameWriter, NOTHING } from './frame-writer.js';
+import { InlineWait } from './inline-wait.js';
+import { type PendingCall, PendingCalls, timeoutError } from './pending-calls.js';
+import { replay } from './replay.js';
+
+/** What a name of the contract means to the session. */
+export interface Target {
+  readonly name: string;
+  /** Kind and index as the second word of a record. */
+  readonly tag: number;
+  readonly codec: PayloadCodec;
+  readonly isIdempotent: boolean;
+}
+
+export interface SessionOptions extends PeerRules {
+  path: string;
+  addon: NativeAddon | null;
+  /** The user wants no shared memory. */
+  isSocketWanted: boolean;
+  noShmReason: string | undefined;
+  ringBytes: RingBytes;
+  maxMessageBytes: number;
+  handshakeTimeoutMs: number;
+  /** Everything of HELLO that does not depend on the connection. */
+  hello: Omit<Hello, 'transports' | 'noShmReason'>;
+}
+
+/** What the session tells the client object. */
+export interface SessionListener {
+  onConnect(): void;
+  onDisconnect(reason: Error | null): void;
+  /** A connection runs over the socket though shared memory was wanted. */
+  onFallback(reason: string): void;
+}
+
+interface Waiter {
+  resolve(): void;
+  reject(error: Error): void;
+}
+
+/** What one connection adds to the session. */
+interface Connection {
+  channel: Channel;
+  peer: Peer;
+  fallbackReason: string | undefined;
+  /** The server said GOODBYE: what it has not taken by the end it never will. */
+  isLeaving: boolean;
+}
+
+const noop = (): void => {};
+
+/**
+ * One client's side of the conversation over however many connections it takes. Messages go into the ring whether or not a server is there; what a dead server
+ * has not released goes into the ring of the next connection.
+ */
+export class ClientSession {
+  readonly counters = newClientCounters();
+  connection: Connection | null = null;
+  isClosed = false;
+  lastError: Error | null = null;
+
+  private readonly options: SessionOptions;
+  private readonly listener: SessionListener;
+  private readonly backoff: Backoff;
+  private readonly pending: PendingCalls;
+  private readonly writer: FrameWriter;
+  private readonly answers: AnswerReader;
+  private readonly inline: InlineWait;
+  private readonly abort = new AbortController();
+  private memory: ClientMemory;
+  private readyWaiters: Waiter[] = [];
+  private flushWaiters: (Waiter & { position: number })[] = [];
+  private nextCallId = 1;
+  private nextSequence = 1;
+  private isAlive = false;
+
+  constructor(options: SessionOptions, listener: SessionListener) {
+    this.options = options;
+    this.listener = listener;
+    this.backoff = new Backoff(options.path);
+    this.pending = new PendingCalls((call) => this.cancel(call));
+    this.answers = new AnswerReader(options.maxMessageBytes);
+    this.memory = this.createMemory();
+    this.writer = new FrameWriter(this.memory.producer, () => this.updateWaits());
+    this.inline = new InlineWait(options.addon);
+    void this.connectUntilClosed();
+  }
+
+  private createMemory(): ClientMemory {
+    const { isSocketWanted, addon, noShmReason, ringBytes } = this.options;
+    return isSocketWanted ? privateMemory(undefined, ringBytes) : createMemory(addon, noShmReason, ringBytes);
+  }
+
+  // --- sending --------------------------------------------------------------------------------------------------
+
+  /** True: the event is in the ring. */
+  sendEvent(target: Target, value: unknown): boolean {
+    if (this.isClosed) {
+      this.counters.eventsDropped++;
+      return false;
+    }
+    const payload = target.codec.encode(value);
+    this.checkLength(payload.end - payload.start, target);
+    if (!this.tryWriteEvent(target, payload)) {
+      this.counters.eventsDropped++;
+      return false;
+    }
+    this.nextSequence = (this.nextSequence + 1) | 0;
+    this.counters.eventsSent++;
+    this.connection?.channel.announceEvents();
+    return true;
+  }
+
+  private tryWriteEvent(target: Target, payload: Encoded): boolean {
+    try {
+      return this.writer.tryWriteEvent(target.tag, this.nextSequence, payload);
+    } catch (error) {
+      this.dropConnectionOn(error);
+      return this.writer.tryWriteEvent(target.tag, this.nextSequence, payload);
+    }
+  }
+
+  call(target: Target, value: unknown, timeoutMs: number, signal: AbortSignal | null): Promise<unknown> {
+    try {
+      if (signal?.aborted) throw signal.reason;
+      const channel = this.connection?.channel;
+      // A lone call whose answer is about to come is answered without a turn of the event loop.
+      const mayWaitHere =
+        channel !== undefined && signal === null && this.pending.size === 0 && !this.writer.hasQueue && this.inline.mayWait(channel);
+      const id = this.writeCall(target, value, timeoutMs);
+      if (mayWaitHere && !this.writer.hasQueue) {
+        const answer = this.takeInline(channel, id, target);
+        if (answer !== null) return answer;
+      }
+      return this.pend(id, target, timeoutMs, signal);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Encodes and writes, or queues, a call. Returns its id. */
+  private writeCall(target: Target, value: unknown, timeoutMs: number): number {
+    if (this.isClosed) throw closedError();
+    const payload = target.codec.encode(value);
+    this.checkLength(payload.end - payload.start, target);
+    const id = this.nextCallId;
+    this.nextCallId = id === 0xffffffff ? 1 : id + 1;
+    this.counters.callsSent++;
+    if (target.isIdempotent) this.lastPayload = payload.bytes.slice(payload.start, payload.end);
+    this.lastRecordCount = Math.max(1, Math.ceil((payload.end - payload.start) / this.memory.producer.maxPayload));
+    try {
+      this.writer.write(target.tag, id, deadlineField(timeoutMs), payload);
+    } catch (error) {
+      this.dropConnectionOn(error);
+      this.writer.write(target.tag, id, deadlineField(timeoutMs), payload);
+    }
+    return id;
+  }
+
+  // What `pend` needs to know of the payload that `writeCall` has just written.
+  private lastPayload: Uint8Array | null = null;
+  private lastRecordCount = 1;
+
+  private pend(id: number, target: Target, timeoutMs: number, signal: AbortSignal | null): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const call: PendingCall = {
+        id,
+        name: target.name,
+        codec: target.codec,
+        timeoutMs,
+        deadline: timeoutMs === Number.POSITIVE_INFINITY ? timeoutMs : performance.now() + timeoutMs,
+        resolve,
+        reject,
+        recordCount: this.lastRecordCount,
+        payload: target.isIdempotent ? this.lastPayload : null,
+        tag: target.tag,
+        signal,
+        onAbort: null,
+      };
+      if (signal !== null) {
+        call.onAbort = () => {
+          if (this.pending.take(id) === undefined) return;
+          reject(signal.reason);
+          this.cancel(call);
+        };
+        signal.addEventListener('abort', call.onAbort);
+      }
+      this.pending.add(call);
+      if (this.pending.size === 1) this.updateWaits();
+    });
+  }
+
+  /** Looks for the answer right here. Null if it did not come in time, or something else came: then the call has to pend. */
+  private takeInline(channel: Channel, id: number, target: Target): Promise<unknown> | null {
+    const { consumer } = channel;
+    try {
+      if (!this.inline.wait(consumer) || !this.answers.isWholeReply(consumer, id)) return null;
+    } catch {
+      // The loop finds the same fault, and ends the connection.
+      return null;
+    }
+    let answer: Promise<unknown>;
+    try {
+      answer = Promise.resolve(target.codec.decode(consumer, consumer.payloadOffset, consumer.payloadLength));
+      this.counters.callsSucceeded++;
+    } catch (error) {
+      answer = Promise.reject(error);
+      this.counters.callsFailed++;
+    }
+    consumer.release(consumer.readPosition);
+    channel.settle();
+    return answer;
+  }
+
+  /** Blocks this thread until the answer is here. */
+  callSync(target: Target, value: unknown, timeoutMs: number): unknown {
+    if (this.isClosed) throw closedError();
+    const { connection } = this;
+    if (connection === null) {
+      throw new PillionError(
+        'ERR_PILLION_NOT_CONNECTED',
+        `callSync "${target.name}" needs a connected sidecar, because a blocked thread cannot connect: await client.ready() first`,
+      );
+    }
+    const { channel } = connection;
+    const deadline = timeoutMs === Number.POSITIVE_INFINITY ? timeoutMs : performance.now() + timeoutMs;
+    const id = this.writeCall(target, value, timeoutMs);
+    const outcome: { value?: unknown; error?: unknown } = {};
+    this.pending.add({
+      id,
+      name: target.name,
+      codec: target.codec,
+      timeoutMs,
+      deadline: Number.POSITIVE_INFINITY,
+      resolve: (result) => {
+        outcome.value = result;
+      },
+      reject: (error) => {
+        outcome.error = error;
+      },
+      recordCount: this.lastRecordCount,
+      payload: null,
+      tag: target.tag,
+      signal: null,
+      onAbort: null,
+    });
+    while (this.pending.has(id)) {
+      const left = deadline - performance.now();
+      const state = this.readOrWait(channel, left);
+      if (state === 1) continue;
+      const call = this.pending.take(id);
+      if (call === undefined) break;
+      if (state === 0) this.cancel(call);
+      else this.counters.callsFailed++;
+      throw state === 0 ? timeoutError(target.name, timeoutMs) : diedError(target.name);
+    }
+    if (outcome.error !== undefined) throw outcome.error;
+    return outcome.value;
+  }
+
+  /** One step of a blocking wait: reads what is there, else waits. Result as of Channel.wait. */
+  private readOrWait(channel: Channel, leftMs: number): 1 | 0 | -1 {
+    try {
+      this.writer.pump();
+      if (this.read(channel)) return 1;
+      return leftMs > 0 ? channel.wait(Math.min(leftMs, 2 ** 30)) : 0;
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.onHangup(channel, error);
+      return 1;
+    }
+  }
+
+  /** A nonsensical consumer position ends the connection, not the caller's work. Anything else is the caller's. */
+  private dropConnectionOn(error: unknown): void {
+    if (!(error instanceof ProtocolError) || this.connection === null) throw error;
+    this.onHangup(this.connection.channel, error);
+  }
+
+  private checkLength(length: number, target: Target): void {
+    if (length <= this.options.maxMessageBytes) return;
+    throw new PillionError(
+      'ERR_PILLION_TOO_LARGE',
+      `"${target.name}" was given ${length} bytes, allowed are maxMessageBytes=${this.options.maxMessageBytes}`,
+    );
+  }
+
+  /** The caller is gone: tell the handler, unless it has never heard of the call. */
+  private cancel(call: PendingCall): void {
+    this.counters.callsFailed++;
+    this.updateWaits();
+    if (this.writer.remove(CALL, call.id)) return;
+    this.writer.write(tagOf(CANCEL, 0, 0), call.id, 0, NOTHING);
+  }
+
+  // --- receiving ------------------------------------------------------------------------------------------------
+
+  private onReady(channel: Channel): void {
+    if (this.connection?.channel !== channel) return;
+    try {
+      this.read(channel);
+      this.writer.pump();
+      this.checkFlushed();
+    } catch (error) {
+      this.onHangup(channel, error as Error);
+    }
+  }
+
+  /** Reads everything there is. False if there was nothing. */
+  private read(channel: Channel): boolean {
+    const { consumer } = channel;
+    let hasRead = false;
+    while (this.connection?.channel === channel && consumer.next()) {
+      hasRead = true;
+      this.answers.read(consumer, this);
+    }
+    if (!hasRead) return false;
+    consumer.release(consumer.readPosition);
+    channel.settle();
+    if (this.pending.size === 0) this.updateWaits();
+    return true;
+  }
+
+  /** AnswerReader's findings. */
+  onAnswer(id: number, decode: (codec: PayloadCodec) => unknown): void {
+    const call = this.pending.take(id);
+    if (call === undefined) return;
+    let value: unknown;
+    try {
+      value = decode(call.codec);
+    } catch (error) {
+      this.counters.callsFailed++;
+      call.reject(error);
+      return;
+    }
+    this.counters.callsSucceeded++;
+    call.resolve(value);
+  }
+
+  onError(id: number, error: Error): void {
+    this.counters.callsFailed++;
+    this.pending.take(id)?.reject(error);
+  }
+
+  onPing(consumer: RingConsumer): void {
+    const bytes = copyOut(consumer, consumer.payloadOffset, Math.min(consumer.payloadLength, MAX_PING_BYTES));
+    this.writer.write(tagOf(PONG, 0, 0), consumer.correlationId, consumer.aux, { bytes, words: null, start: 0, end: bytes.length });
+  }
+
+  onGoodbye(): void {
+    if (this.connection !== null) this.connection.isLeaving = true;
+  }
+
+  isPending(id: number): boolean {
+    return this.pending.has(id);
+  }
+
+  // --- waiting --------------------------------------------------------------------------------------------------
+
+  /** Resolves when there is a connection. */
+  ready(): Promise<void> {
+    if (this.isClosed) return Promise.reject(closedError());
+    if (this.connection !== null) return Promise.resolve();
+    return this.waitIn(this.readyWaiters, {});
+  }
+
+  /** Resolves when everything accepted so far has been handled. */
+  flush(): Promise<void> {
+    if (this.isClosed) return Promise.reject(closedError());
+    const promise = this.waitIn(this.flushWaiters, { position: this.memory.producer.producerPosition | 0 });
+    this.checkFlushed();
+    return promise;
+  }
+
+  private waitIn<W extends Waiter>(list: W[], rest: Omit<W, keyof Waiter>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      list.push({ ...rest, resolve, reject } as W);
+      this.updateWaits();
+    });
+  }
+
+  private checkFlushed(): void {
+    if (this.flushWaiters.length === 0) return;
+    const { producer } = this.memory;
+    producer.refreshHead();
+    const isDone = (waiter: { position: number }): boolean => ((producer.cachedHead - waiter.position) | 0) >= 0;
+    const done = this.flushWaiters.filter(isDone);
+    this.flushWaiters = this.flushWaiters.filter((waiter) => !isDone(waiter));
+    for (const waiter of done) waiter.resolve();
+    this.updateWaits();
+  }
+
+  /** Tells the channel what is waited for, and the process whether it may end. */
+  private updateWaits(): void {
+    const isWaiting = this.pending.size > 0 || this.flushWaiters.length > 0;
+    const isAlive = isWaiting || this.readyWaiters.length > 0;
+    const channel = this.connection?.channel;
+    if (channel !== undefined) {
+      channel.waitForSpace(this.flushWaiters.length > 0 || this.writer.hasQueue);
+      channel.expectArrival(isWaiting);
+      channel.keepAlive(isAlive);
+    }
+    if (isAlive === this.isAlive) return;
+    this.isAlive = isAlive;
+    if (channel === undefined) this.backoff.keepAlive(isAlive);
+  }
+
+  // --- connecting -----------------------------------------------------------------------------------------------
+
+  private async connectUntilClosed(): Promise<void> {
+    while (!this.isClosed) {
+      const hasConnected = await this.tryConnect();
+      if (hasConnected) return;
+      if (!this.isClosed) await this.backoff.wait();
+    }
+  }
+
+  private async tryConnect(): Promise<boolean> {
+    const { options, memory } = this;
+    const descriptor = memory.segment?.descriptor ?? -1;
+    let isSent = false;
+    try {
+      const dialed = await dial({
+        ...options,
+        descriptor,
+        hello: {
+          ...options.hello,
+          transports: descriptor >= 0 ? ['shm', 'socket'] : ['socket'],
+          ...(memory.noShmReason === undefined ? {} : { noShmReason: memory.noShmReason }),
+        },
+        timeoutMs: options.handshakeTimeoutMs,
+        onDescriptorSent: () => {
+          isSent = true;
+        },
+        signal: this.abort.signal,
+        isRef: this.isAlive,
+      });
+      if (this.isClosed) {
+        dialed.stream.destroy();
+        return false;
+      }
+      this.connected(dialed);
+      return true;
+    } catch (error) {
+      this.lastError = describeFailure(error, options.path);
+      // Whoever got the descriptor may write to the memory for ever. A server that took too long may even have read it.
+      if (isSent && !this.isClosed) this.renewMemory(false, (error as PillionError).code === 'ERR_PILLION_TIMEOUT');
+      return false;
+    }
+  }
+
+  private connected({ stream, welcome, peer }: Dialed): void {
+    const { options } = this;
+    const isShared = welcome.transport === 'shm';
+    if (!isShared && this.memory.segment !== null) this.renewMemory(true, false, welcome.reason ?? 'the server chose the socket');
+    const { memory } = this;
+    const channel = isShared
+      ? new ShmChannel(
+          options.addon as NativeAddon,
+          (stream as NativeHandshakeStream).intoNative() as NativeSocket,
+          memory.segment as NonNullable<ClientMemory['segment']>,
+          memory.producer,
+          memory.inbound as RingMemory,
+          1,
+        )
+      : new SocketChannel(stream.intoSocket(), { memory: memory.outbound, producer: memory.producer }, options.ringBytes[1], false);
+    const fallbackReason = isShared ? undefined : (memory.noShmReason ?? welcome.reason);
+    this.connection = { channel, peer, fallbackReason, isLeaving: false };
+    this.lastError = null;
+    this.backoff.reset();
+    this.counters.connections++;
+    this.answers.reset();
+    channel.listen({ onReady: () => this.onReady(channel), onHangup: (error) => this.onHangup(channel, error ?? null) });
+    this.writer.useChannel(channel);
+    channel.announce();
+    const waiters = this.readyWaiters;
+    this.readyWaiters = [];
+    this.updateWaits();
+    if (fallbackReason !== undefined) this.listener.onFallback(fallbackReason);
+    this.listener.onConnect();
+    for (const waiter of waiters) waiter.resolve();
+  }
+
+  /** The server is gone. What it had answered is still read; what it had not released goes to the next one. */
+  private onHangup(channel: Channel, error: Error | null): void {
+    const { connection } = this;
+    if (connection?.channel !== channel) return;
+    let reason = error;
+    try {
+      this.read(channel);
+      this.checkFlushed();
+    } catch (fault) {
+      reason ??= fault as Error;
+    }
+    this.counters.doorbells += channel.doorbellCount;
+    this.connection = null;
+    this.lastError = reason;
+    this.writer.useChannel(null);
+    channel.close();
+    this.renewMemory(connection.isLeaving && reason === null, true);
+    this.updateWaits();
+    this.backoff.keepAlive(this.isAlive);
+    this.listener.onDisconnect(reason);
+    if (this.isClosed) return;
+    // A server that breaks the protocol would be asked again and again without a pause.
+    void (reason === null ? Promise.resolve() : this.backoff.wait()).then(() => this.connectUntilClosed());
+  }
+
+  /**
+   * Moves what was not released to memory that nobody else knows. `isOrderly`: the last server has taken nothing beyond its head. `wasConnected`: it may
+   * have taken anything.
+   */
+  private renewMemory(isOrderly: boolean, wasConnected: boolean, socketReason?: string): void {
+    const { options, memory: old } = this;
+    try {
+      old.producer.refreshHead();
+    } catch (error) {
+      // A head that cannot be: what was released by the last one that could be is not sent again.
+      this.lastError ??= error as Error;
+    }
+    const mayHaveRead = wasConnected && !isOrderly;
+    this.memory =
+      socketReason === undefined
+        ? this.createMemory()
+        : privateMemory(socketReason, options.ringBytes);
+    const queued = new Set(this.writer.queued.map((message) => message.correlationId));
+    const kept = new Set<number>();
+    const { events } = replay(old.outbound, old.producer.cachedHead, old.producer.producerPosition | 0, this.memory.producer, {
+      isRedelivery: mayHaveRead,
+      keepCall: (id, records) => {
+        const call = this.pending.get(id >>> 0);
+        const isKept = !mayHaveRead && call !== undefined && !queued.has(call.id) && call.recordCount === records;
+        if (isKept) kept.add((call as PendingCall).id);
+        return isKept;
+      },
+    });
+    if (wasConnected) this.counters.eventsReplayed += events;
+    this.writer.useRing(this.memory.producer);
+    this.settleCalls(queued, kept);
+    for (const waiter of this.flushWaiters) waiter.position = this.memory.producer.producerPosition | 0;
+    old.segment?.close();
+  }
+
+  /** Calls that neither wait in the queue nor in the ring were taken by the last server, and will not be answered. */
+  private settleCalls(queued: Set<number>, kept: Set<number>): void {
+    for (const call of [...this.pending.values()]) {
+      if (queued.has(call.id) || kept.has(call.id)) continue;
+      if (call.payload !== null) {
+        this.writer.queueMessage(call.tag, call.id, deadlineField(call.deadline - performance.now()), call.payload);
+        continue;
+      }
+      this.pending.take(call.id);
+      this.counters.callsFailed++;
+      call.reject(diedError(call.name));
+    }
+  }
+
+  // --- end ------------------------------------------------------------------------------------------------------
+
+  close(error: PillionError = closedError()): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.abort.abort();
+    this.backoff.close();
+    const { connection } = this;
+    this.connection = null;
+    this.writer.useChannel(null);
+    if (connection !== null) {
+      this.counters.doorbells += connection.channel.doorbellCount;
+      connection.channel.close();
+    }
+    this.pending.rejectAll(() => error);
+    for (const waiter of [...this.readyWaiters, ...this.flushWaiters]) waiter.reject(error);
+    this.readyWaiters = [];
+    this.flushWaiters = [];
+    this.memory.segment?.close();
+  }
+
+  get pendingCount(): number {
+    return this.pending.size;
+  }
+
+  get doorbells(): number {
+    return this.counters.doorbells + (this.connection?.channel.doorbellCount ?? 0);
+  }
+
+  get bufferedBytes(): number {
+    if (this.isClosed) return 0;
+    try {
+      this.memory.producer.refreshHead();
+    } catch {
+      noop();
+    }
+    return this.memory.producer.usedBytes;
+  }
+}
+
+/** What a CALL says about its caller's patience: whole ms, 0 for no limit. */
+function deadlineField(timeoutMs: number): number {
+  return timeoutMs === Number.POSITIVE_INFINITY ? 0 : Math.min(Math.max(1, Math.ceil(timeoutMs)), 0x7fffffff);
+}
+
+function closedError(): PillionError {
+  return new PillionError('ERR_PILLION_CLOSED', 'the client is closed');
+}
+
+function diedError(name: string): PillionError {
+  return new PillionError(
+    'ERR_PILLION_PEER_DIED',
+    `the sidecar ended while call "${name}" was in flight: it may or may not have been carried out (declare the method idempotent to have it retried)`,
+  );
+}
+
+function describeFailure(error: unknown, path: string): Error {
+  if (error instanceof PillionError) return error;
+  const wrapped = systemError(error, `cannot connect to ${path}`);
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === 'ENOENT' || code === 'ECONNREFUSED') {
+    return new PillionError('ERR_PILLION_NOT_CONNECTED', `no sidecar listens at ${path} (${code})`, { cause: error });
+  }
+  return wrapped instanceof Error ? wrapped : new Error(messageOf(error));
+}
+
+export const EVENT_TAG = tagOf(EVENT, 0, 0);
+export const CALL_TAG = tagOf(CALL, 0, 0);

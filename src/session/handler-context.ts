@@ -1,0 +1,49 @@
+import type { Peer } from '../channel/peer.js';
+
+/** What a handler is told besides the payload. */
+export interface HandlerContext {
+  /** Aborted when the caller has cancelled, timed out or died, or the server is destroyed. Made when first read. */
+  readonly signal: AbortSignal;
+  /** Who called, as the kernel says. */
+  readonly peer: Peer;
+  /** The same for all connections of one client object. */
+  readonly clientId: string;
+  /** An earlier server may have handled this event already. Always false for calls. */
+  readonly redelivered: boolean;
+  /** Events: their number, counting up per client (modulo 2^32), the same on redelivery. Calls: their correlation id. */
+  readonly sequence: number;
+  /** Calls: how long the caller waits, in ms, 0 for no limit. Events: 0. */
+  readonly timeoutMs: number;
+}
+
+export class Context implements HandlerContext {
+  readonly peer: Peer;
+  readonly clientId: string;
+  readonly redelivered: boolean;
+  readonly sequence: number;
+  readonly timeoutMs: number;
+  private controller: AbortController | null = null;
+  private reason: unknown = null;
+
+  constructor(peer: Peer, clientId: string, redelivered: boolean, sequence: number, timeoutMs: number) {
+    this.peer = peer;
+    this.clientId = clientId;
+    this.redelivered = redelivered;
+    this.sequence = sequence;
+    this.timeoutMs = timeoutMs;
+  }
+
+  // An AbortController costs more than a whole call, and most handlers never look.
+  get signal(): AbortSignal {
+    if (this.controller === null) {
+      this.controller = new AbortController();
+      if (this.reason !== null) this.controller.abort(this.reason);
+    }
+    return this.controller.signal;
+  }
+
+  abort(reason: Error): void {
+    this.reason = reason;
+    this.controller?.abort(reason);
+  }
+}

@@ -1,0 +1,404 @@
+import type { Channel } from '../channel/channel.js';
+import type { Peer } from '../channel/peer.js';
+import { messageOf, PillionError, ProtocolError } from '../errors.js';
+import { copyOut, type PayloadCodec } from '../protocol/codec.js';
+import {
+  CALL,
+  CANCEL,
+  checkTag,
+  ERROR,
+  EVENT,
+  type ErrorPayload,
+  flagsOf,
+  GOODBYE,
+  kindOf,
+  MAX_PING_BYTES,
+  MORE,
+  PING,
+  PONG,
+  REDELIVERED,
+  REPLY,
+  tagOf,
+  targetOf,
+} from '../protocol/frame.js';
+import { Reassembly } from '../protocol/fragments.js';
+import type { RingConsumer } from '../ring/consumer.js';
+import type { newServerCounters } from '../stats.js';
+import { FrameWriter, NOTHING } from './frame-writer.js';
+import { Context, type HandlerContext } from './handler-context.js';
+import { type Held, ReleaseQueue } from './release-queue.js';
+
+/** Records handled before the ring's space is given back and others get their turn. */
+const BATCH = 256;
+
+const replyTag = tagOf(REPLY, 0, 0);
+const errorTag = tagOf(ERROR, 0, 0);
+
+// biome-ignore lint/suspicious/noExplicitAny: the contract's types end here
+export type Handler = (payload: any, context: HandlerContext) => unknown;
+
+/** An entry of the client's name table, resolved to what this server has. */
+export interface Route {
+  readonly name: string;
+  readonly kind: 'event' | 'method';
+  /** Null: unknown here, and why. */
+  readonly handler: Handler | null;
+  readonly codec: PayloadCodec | null;
+  readonly problem: string;
+}
+
+export interface ServerSessionOptions {
+  channel: Channel;
+  peer: Peer;
+  clientId: string;
+  routes: readonly Route[];
+  maxMessageBytes: number;
+  /** Replies waiting for a client that does not read; beyond this its requests are not read either. */
+  maxQueuedBytes: number;
+  exposeStacks: boolean;
+  counters: ReturnType<typeof newServerCounters>;
+  onHandlerError(error: unknown, name: string, context: HandlerContext): void;
+  onEnd(error: Error | null): void;
+}
+
+/** One client's conversation at the server: reads its ring, runs the handlers, writes the answers. */
+export class ServerSession {
+  readonly peer: Peer;
+  readonly clientId: string;
+  readonly channel: Channel;
+  private readonly options: ServerSessionOptions;
+  private readonly writer: FrameWriter;
+  private readonly releases: ReleaseQueue;
+  private readonly reassembly: Reassembly;
+  /** Calls whose handlers are at work, by correlation id. */
+  private readonly running = new Map<number, Context>();
+  private isEnded = false;
+  private isLeaving = false;
+  private isReading = false;
+  private isPaused = false;
+  /** Did a handler of this batch go on asynchronously? Then its microtasks need the event loop. */
+  private isAsync = false;
+  private eventsInBatch = 0;
+  private onIdle: (() => void) | null = null;
+
+  constructor(options: ServerSessionOptions) {
+    this.options = options;
+    this.peer = options.peer;
+    this.clientId = options.clientId;
+    this.channel = options.channel;
+    this.writer = new FrameWriter(this.channel.producer, (isBlocked) => this.channel.waitForSpace(isBlocked));
+    this.releases = new ReleaseQueue(this.channel.consumer.readPosition);
+    this.reassembly = new Reassembly(options.maxMessageBytes);
+    this.channel.listen({ onReady: () => this.onReady(), onHangup: (error) => this.onHangup(error ?? null) });
+    this.writer.useChannel(this.channel);
+    this.channel.expectArrival(true);
+  }
+
+  // --- reading --------------------------------------------------------------------------------------------------
+
+  onReady(): void {
+    if (this.isEnded || this.isReading) return;
+    try {
+      this.writer.pump();
+      if (this.isPaused) this.updatePause();
+      this.read();
+      this.checkIdle();
+    } catch (error) {
+      this.end(error as Error);
+    }
+  }
+
+  /**
+   * Handles a batch; while handlers are synchronous and the next request is about to come, the next batch as well, because entering JavaScript anew costs
+   * more than a microsecond's wait.
+   */
+  private read(): void {
+    do {
+      this.isAsync = false;
+      const hasRead = this.readBatch(BATCH);
+      if (!hasRead || this.isEnded || this.isAsync || this.isPaused || this.isLeaving) return;
+    } while (this.channel.spin());
+  }
+
+  private readBatch(limit: number): boolean {
+    const { consumer } = this.channel;
+    const quarter = consumer.capacity / 4;
+    let count = 0;
+    this.isReading = true;
+    this.eventsInBatch = 0;
+    try {
+      while (count < limit && !this.isEnded && !this.isPaused && !this.isLeaving && consumer.next()) {
+        count++;
+        this.dispatch(consumer);
+        if (((this.releases.releasable - consumer.releasedPosition) >>> 0) >= quarter) this.release();
+      }
+    } finally {
+      this.isReading = false;
+    }
+    if (this.isEnded) return false;
+    if (this.eventsInBatch > 0) this.channel.noteEvents(this.eventsInBatch);
+    this.release();
+    return count > 0;
+  }
+
+  private release(): void {
+    this.channel.consumer.release(this.releases.releasable);
+    this.channel.settle();
+  }
+
+  private dispatch(consumer: RingConsumer): void {
+    const { tag } = consumer;
+    checkTag(tag, 'client');
+    switch (kindOf(tag)) {
+      case EVENT:
+        this.readEvent(consumer, tag);
+        break;
+      case CALL:
+        this.readCall(consumer, tag);
+        break;
+      case CANCEL:
+        this.reassembly.drop(CALL, consumer.correlationId);
+        this.running.get(consumer.correlationId >>> 0)?.abort(new PillionError('ERR_PILLION_CLOSED', 'the caller has cancelled'));
+        this.releases.pass(consumer.readPosition);
+        break;
+      case PING: {
+        const bytes = copyOut(consumer, consumer.payloadOffset, Math.min(consumer.payloadLength, MAX_PING_BYTES));
+        this.writer.write(tagOf(PONG, 0, 0), consumer.correlationId, consumer.aux, { bytes, words: null, start: 0, end: bytes.length });
+        this.releases.pass(consumer.readPosition);
+        this.updatePause();
+        break;
+      }
+      default:
+        this.releases.pass(consumer.readPosition);
+    }
+  }
+
+  private routeOf(tag: number, kind: 'event' | 'method'): Route {
+    const route = this.options.routes[targetOf(tag)];
+    if (route === undefined) throw new ProtocolError(`target ${targetOf(tag)} is not in the client's name table`);
+    if (route.kind !== kind) throw new ProtocolError(`"${route.name}" is a ${route.kind}, but was used as ${kind}`);
+    return route;
+  }
+
+  private readEvent(consumer: RingConsumer, tag: number): void {
+    const route = this.routeOf(tag, 'event');
+    const flags = flagsOf(tag);
+    const sequence = consumer.correlationId;
+    if ((flags & MORE) !== 0 || !this.reassembly.isEmpty) {
+      const isPart = (flags & MORE) !== 0 || this.reassembly.has(EVENT, sequence);
+      if (isPart) {
+        const bytes = copyOut(consumer, consumer.payloadOffset, consumer.payloadLength);
+        const message = this.reassembly.add(EVENT, sequence, consumer.aux, (flags & MORE) !== 0, bytes);
+        // A fragment keeps its place until its event is handled: the last one's release covers those before.
+        if (message !== null) this.handleEvent(route, flags, sequence, consumer.readPosition, () => (route.codec as PayloadCodec).decodeOwned(message.bytes));
+        return;
+      }
+    }
+    const end = consumer.readPosition;
+    this.handleEvent(route, flags, sequence, end, () =>
+      (route.codec as PayloadCodec).decode(consumer, consumer.payloadOffset, consumer.payloadLength),
+    );
+  }
+
+  private handleEvent(route: Route, flags: number, sequence: number, end: number, decode: () => unknown): void {
+    const { counters } = this.options;
+    this.eventsInBatch++;
+    if (route.handler === null) {
+      counters.eventsUnknown++;
+      this.releases.pass(end);
+      return;
+    }
+    const isRedelivered = (flags & REDELIVERED) !== 0;
+    counters.eventsHandled++;
+    if (isRedelivered) counters.eventsRedelivered++;
+    const context = new Context(this.peer, this.clientId, isRedelivered, sequence >>> 0, 0);
+    let result: unknown;
+    try {
+      result = route.handler(decode(), context);
+    } catch (error) {
+      this.onHandlerError(error, route.name, context);
+    }
+    if (!isThenable(result)) {
+      this.releases.pass(end);
+      return;
+    }
+    this.isAsync = true;
+    const held = this.releases.hold(end);
+    result.then(
+      () => this.finishEvent(held),
+      (error: unknown) => {
+        this.onHandlerError(error, route.name, context);
+        this.finishEvent(held);
+      },
+    );
+  }
+
+  private finishEvent(held: Held): void {
+    if (!this.releases.finish(held) || this.isEnded) return;
+    // Inside a batch its end releases; between batches nobody else would.
+    if (!this.isReading) this.release();
+    this.checkIdle();
+  }
+
+  private readCall(consumer: RingConsumer, tag: number): void {
+    const route = this.routeOf(tag, 'method');
+    const id = consumer.correlationId >>> 0;
+    const hasMore = (flagsOf(tag) & MORE) !== 0;
+    if (hasMore || (!this.reassembly.isEmpty && this.reassembly.has(CALL, id))) {
+      const bytes = copyOut(consumer, consumer.payloadOffset, consumer.payloadLength);
+      this.releases.pass(consumer.readPosition);
+      const message = this.reassembly.add(CALL, id, consumer.aux, hasMore, bytes);
+      if (message === null) return;
+      this.handleCall(route, id, message.aux, () => (route.codec as PayloadCodec).decodeOwned(message.bytes));
+      return;
+    }
+    this.releases.pass(consumer.readPosition);
+    this.handleCall(route, id, consumer.aux, () => (route.codec as PayloadCodec).decode(consumer, consumer.payloadOffset, consumer.payloadLength));
+  }
+
+  private handleCall(route: Route, id: number, timeoutMs: number, decode: () => unknown): void {
+    if (id === 0 || this.running.has(id)) throw new ProtocolError(`correlation id ${id} is ${id === 0 ? 'not allowed' : 'in use'}`);
+    const { handler } = route;
+    if (handler === null) {
+      this.replyError(id, { code: 'ERR_PILLION_UNKNOWN_NAME', message: route.problem });
+      return;
+    }
+    this.options.counters.callsHandled++;
+    const context = new Context(this.peer, this.clientId, false, id, timeoutMs >>> 0);
+    let result: unknown;
+    try {
+      result = handler(decode(), context);
+    } catch (error) {
+      this.fail(route, id, error, context);
+      return;
+    }
+    if (!isThenable(result)) {
+      this.reply(route, id, result, context);
+      return;
+    }
+    this.isAsync = true;
+    this.running.set(id, context);
+    result.then(
+      (value) => this.settle(id, () => this.reply(route, id, value, context)),
+      (error: unknown) => this.settle(id, () => this.fail(route, id, error, context)),
+    );
+  }
+
+  /** A handler that went on asynchronously is done. */
+  private settle(id: number, answer: () => void): void {
+    this.running.delete(id);
+    if (this.isEnded) return;
+    try {
+      answer();
+    } catch (error) {
+      this.end(error as Error);
+      return;
+    }
+    this.checkIdle();
+  }
+
+  // --- answering ------------------------------------------------------------------------------------------------
+
+  private reply(route: Route, id: number, value: unknown, context: Context): void {
+    try {
+      const payload = (route.codec as PayloadCodec).encode(value);
+      const length = payload.end - payload.start;
+      if (length > this.options.maxMessageBytes) {
+        throw new PillionError('ERR_PILLION_TOO_LARGE', `the answer to "${route.name}" has ${length} bytes, allowed are ${this.options.maxMessageBytes}`);
+      }
+      this.writer.write(replyTag, id, 0, payload);
+    } catch (error) {
+      if (error instanceof ProtocolError) throw error;
+      this.fail(route, id, error, context);
+      return;
+    }
+    if (this.writer.hasQueue) this.updatePause();
+  }
+
+  private fail(route: Route, id: number, error: unknown, context: Context): void {
+    this.onHandlerError(error, route.name, context);
+    const { code, name, stack } = (error ?? {}) as Partial<Record<'code' | 'name' | 'stack', unknown>>;
+    const payload: ErrorPayload = {
+      code: typeof code === 'string' ? code.slice(0, 256) : 'ERR_PILLION_HANDLER',
+      message: messageOf(error).slice(0, 8192),
+      name: typeof name === 'string' ? name.slice(0, 256) : 'Error',
+    };
+    if (this.options.exposeStacks && typeof stack === 'string') payload.stack = stack.slice(0, 8192);
+    this.replyError(id, payload);
+  }
+
+  private replyError(id: number, payload: ErrorPayload): void {
+    const bytes = Buffer.from(JSON.stringify(payload));
+    this.writer.write(errorTag, id, 0, { bytes, words: null, start: 0, end: bytes.length });
+    if (this.writer.hasQueue) this.updatePause();
+  }
+
+  private onHandlerError(error: unknown, name: string, context: Context): void {
+    this.options.counters.handlerErrors++;
+    this.options.onHandlerError(error, name, context);
+  }
+
+  /** A client that does not read its answers is not asked for more requests. */
+  private updatePause(): void {
+    const isPaused = this.writer.queuedBytes > this.options.maxQueuedBytes;
+    if (isPaused === this.isPaused) return;
+    this.isPaused = isPaused;
+    this.channel.pause(isPaused);
+  }
+
+  // --- end ------------------------------------------------------------------------------------------------------
+
+  /** Takes no further request, says so, and resolves when everything taken is answered. */
+  leave(): Promise<void> {
+    if (this.isEnded) return Promise.resolve();
+    this.isLeaving = true;
+    this.channel.pause(true);
+    return new Promise((resolve) => {
+      this.onIdle = resolve;
+      try {
+        this.writer.write(tagOf(GOODBYE, 0, 0), 0, 0, NOTHING);
+      } catch (error) {
+        this.end(error as Error);
+      }
+      this.checkIdle();
+    });
+  }
+
+  private checkIdle(): void {
+    if (this.onIdle === null || (!this.isEnded && (this.running.size > 0 || this.releases.hasHeld || this.writer.hasQueue))) return;
+    const { onIdle } = this;
+    this.onIdle = null;
+    if (!this.isEnded) this.release();
+    onIdle();
+  }
+
+  /** The client is gone. What it had published is still handled, before anybody hears of the end. */
+  private onHangup(error: Error | null): void {
+    if (this.isEnded) return;
+    let reason = error;
+    try {
+      this.isPaused = false;
+      while (!this.isEnded && !this.isLeaving && this.readBatch(BATCH));
+    } catch (fault) {
+      reason ??= fault as Error;
+    }
+    this.end(reason);
+  }
+
+  /** Ends the conversation at once. Handlers still at work see their signal aborted; their answers go nowhere. */
+  end(error: Error | null): void {
+    if (this.isEnded) return;
+    this.isEnded = true;
+    this.options.counters.doorbells += this.channel.doorbellCount;
+    this.channel.close();
+    const reason = new PillionError('ERR_PILLION_PEER_DIED', error === null ? 'the client is gone' : `the connection was closed: ${error.message}`);
+    for (const context of this.running.values()) context.abort(reason);
+    this.running.clear();
+    this.checkIdle();
+    this.options.onEnd(error);
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+}

@@ -1,0 +1,67 @@
+/** What a client has done so far. All counts start at 0 with `connect` and survive reconnects. */
+export interface ClientStats {
+  /** Events accepted by `send`. */
+  eventsSent: number;
+  /** Events refused because the ring was full or the client closed: `send` returned false. */
+  eventsDropped: number;
+  /** Events handed to a further sidecar because the last one had not released them. */
+  eventsReplayed: number;
+  /** Calls begun, and how they ended. */
+  callsSent: number;
+  callsSucceeded: number;
+  callsFailed: number;
+  /** Calls in flight now. */
+  callsPending: number;
+  /** Connections made, i.e. 1 + reconnects. */
+  connections: number;
+  /** System calls made to wake the sidecar (over a socket: writes). */
+  doorbells: number;
+  /** Bytes in the ring that the sidecar has not released. */
+  bufferedBytes: number;
+  /** Size of the ring that they are in. */
+  ringBytes: number;
+}
+
+/** What a server has done so far. */
+export interface ServerStats {
+  connections: number;
+  /** Connections open now. */
+  clients: number;
+  /** Connections refused, or ended for breaking the protocol. */
+  clientsRefused: number;
+  eventsHandled: number;
+  /** Events among them that came from a ring which an earlier server had not released. */
+  eventsRedelivered: number;
+  /** Events without a handler here: an unknown name or codec. */
+  eventsUnknown: number;
+  callsHandled: number;
+  /** Handlers that threw or rejected, of events and calls. */
+  handlerErrors: number;
+  doorbells: number;
+}
+
+export function newClientCounters(): Omit<ClientStats, 'callsPending' | 'bufferedBytes' | 'ringBytes'> {
+  return {
+    eventsSent: 0,
+    eventsDropped: 0,
+    eventsReplayed: 0,
+    callsSent: 0,
+    callsSucceeded: 0,
+    callsFailed: 0,
+    connections: 0,
+    doorbells: 0,
+  };
+}
+
+export function newServerCounters(): Omit<ServerStats, 'clients'> {
+  return {
+    connections: 0,
+    clientsRefused: 0,
+    eventsHandled: 0,
+    eventsRedelivered: 0,
+    eventsUnknown: 0,
+    callsHandled: 0,
+    handlerErrors: 0,
+    doorbells: 0,
+  };
+}
