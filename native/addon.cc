@@ -1,4 +1,5 @@
-// Module entry: the classes, a lock file and a few switches. One AddonState per environment, so worker threads are independent.
+// Module entry: the classes, a lock file and a few switches. One AddonState per environment, so worker threads are
+// independent.
 #include "addon.h"
 
 #include <fcntl.h>
@@ -27,7 +28,8 @@ void ConfigureWaiting(const Napi::CallbackInfo& info) {
       ->hub->Configure(mode, info[1].As<Napi::Number>().Uint32Value(), info[2].As<Napi::Number>().Uint32Value());
 }
 
-// lockFile(path): a descriptor that holds the lock as long as it (or a copy of it anywhere) is open, or -errno; -EAGAIN: taken.
+// lockFile(path): a descriptor that holds the lock as long as it (or a copy of it anywhere) is open, or -errno;
+// -EAGAIN: taken.
 Napi::Value LockFile(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   const std::string path = info[0].As<Napi::String>().Utf8Value();

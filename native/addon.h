@@ -1,4 +1,5 @@
-// What belongs to one environment (the main thread or one worker): classes and the loop hub. No statics hold JavaScript state.
+// What belongs to one environment (the main thread or one worker): classes and the loop hub. No statics hold JavaScript
+// state.
 #ifndef PILLION_ADDON_H_
 #define PILLION_ADDON_H_
 

@@ -1,4 +1,5 @@
-// The segment, byte by byte. docs/protocol.md section 2 is normative; src/ring/layout.ts is its twin, and a test compares the two.
+// The segment, byte by byte. docs/protocol.md section 2 is normative; src/ring/layout.ts is its twin, and a test
+// compares the two.
 //
 //   file offset 0           headerBytes                 + capacity 0                + capacity 1
 //   | page 0: words below    | ring 0: client -> server  | ring 1: server -> client  |

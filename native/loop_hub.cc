@@ -11,7 +11,8 @@ namespace {
 
 // One turn delivers for at most this long before timers and other descriptors get their chance.
 constexpr uint64_t kTurnNs = 1000000;
-// A watch that stayed silent for so long while others were busy is parked alone, so that a server looks only at active clients.
+// A watch that stayed silent for so long while others were busy is parked alone, so that a server looks only at active
+// clients.
 constexpr uint64_t kSilentNs = 200000;
 constexpr int kLooksPerClockRead = 32;
 
@@ -133,7 +134,8 @@ void LoopHub::OnPrepare() {
       return;
     }
     if (ended_) return;
-    // The loop will not block (something else is due, or nothing keeps it alive): no spin, no park, it comes back here first.
+    // The loop will not block (something else is due, or nothing keeps it alive): no spin, no park, it comes back here
+    // first.
     if (uv_backend_timeout(loop_) == 0) return;
     StartIdleWait();
     if (SpinForAny()) continue;

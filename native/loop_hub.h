@@ -47,7 +47,8 @@ class LoopHub {
   uint64_t spin_limit_ns() const { return predictor_.ConfiguredLimitNs(); }
   void NoteArrival(bool while_spinning);
 
-  // Calls into JavaScript from the loop, with ticks and microtasks behind it. False once the environment cannot run JavaScript any more.
+  // Calls into JavaScript from the loop, with ticks and microtasks behind it. False once the environment cannot run
+  // JavaScript any more.
   bool Call(napi_value function, int argument);
   void CloseHandle(uv_handle_t* handle, uv_close_cb free_handle);
 
@@ -85,7 +86,7 @@ class LoopHub {
 
   SpinPredictor predictor_;
   uint64_t linger_ms_ = 1;
-  uint64_t idle_since_ns_ = 0;    // since when this side waits for something expected; 0 = it does not
+  uint64_t idle_since_ns_ = 0;     // since when this side waits for something expected; 0 = it does not
   uint64_t turn_deadline_ns_ = 0;  // when the current turn has to go back to the loop
   int open_handles_ = 0;
   bool ended_ = false;

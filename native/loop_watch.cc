@@ -13,7 +13,7 @@ namespace pillion {
 
 namespace {
 
-constexpr uint64_t kDozyNs = 100000000;   // events within this time: doze rather than sleep
+constexpr uint64_t kDozyNs = 100000000;  // events within this time: doze rather than sleep
 
 }  // namespace
 
@@ -85,7 +85,8 @@ bool LoopWatch::IsDozy(uint64_t now_ns) {
   return last_event_ns_ != 0 && now_ns - last_event_ns_ < kDozyNs;
 }
 
-// The order matters: bell, then parked, then the ring. Clearing the bell last could clear one that belongs to a later record.
+// The order matters: bell, then parked, then the ring. Clearing the bell last could clear one that belongs to a later
+// record.
 void LoopWatch::OnReadable(int status) {
   const bool alive = socket_->ClearDoorbell() && status >= 0;
   Unpark();
@@ -122,7 +123,8 @@ Napi::Value LoopWatch::Spin(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), ready);
 }
 
-// wait(ms): blocks this thread until the watch is ready (1), the time is over (0), or the peer hung up and nothing is left (-1).
+// wait(ms): blocks this thread until the watch is ready (1), the time is over (0), or the peer hung up and nothing is
+// left (-1).
 Napi::Value LoopWatch::Wait(const Napi::CallbackInfo& info) {
   if (hub_ == nullptr) return Napi::Number::New(info.Env(), -1);
   const double ms = info[0].As<Napi::Number>().DoubleValue();

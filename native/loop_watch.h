@@ -13,24 +13,25 @@ namespace pillion {
 
 class LoopHub;
 
-// Private words that TypeScript and this class share within one thread (an Int32Array of TypeScript's; no other thread or process sees them).
-// Twin: WatchState in src/channel/watch-state.ts.
+// Private words that TypeScript and this class share within one thread (an Int32Array of TypeScript's; no other thread
+// or process sees them). Twin: WatchState in src/channel/watch-state.ts.
 enum WatchState : uint32_t {
-  kReadPosition = 0,   // how far the inbound ring has been read
-  kWantsSpace = 1,     // 1: the outbound ring was too full; tell me when its head moves
-  kCachedHead = 2,     // the head that the producer last saw
-  kExpecting = 3,      // not 0: an arrival is expected, so a spin may pay
-  kEventCount = 4,     // events read so far; while it moves, the consumer dozes rather than sleeps
-  kPaused = 5,         // not 0: do not report data (the reader waits for something else)
-  kKeepAlive = 6,      // not 0: the connection should keep the process alive
-  kIsRef = 7,          // it does; TypeScript refs at once, the hub unrefs before the loop blocks
+  kReadPosition = 0,  // how far the inbound ring has been read
+  kWantsSpace = 1,    // 1: the outbound ring was too full; tell me when its head moves
+  kCachedHead = 2,    // the head that the producer last saw
+  kExpecting = 3,     // not 0: an arrival is expected, so a spin may pay
+  kEventCount = 4,    // events read so far; while it moves, the consumer dozes rather than sleeps
+  kPaused = 5,        // not 0: do not report data (the reader waits for something else)
+  kKeepAlive = 6,     // not 0: the connection should keep the process alive
+  kIsRef = 7,         // it does; TypeScript refs at once, the hub unrefs before the loop blocks
   kWatchStateWords = 8,
 };
 
 // What the callback is told, as bits. Twin: WatchEvent in src/native.ts.
 enum WatchEvent : int { kReady = 1, kHangup = 2 };
 
-// JavaScript: new LoopWatch(socket, segment, inboundRing, state, callback); notify(), spin(ns), wait(ms), unpark(), ref(), unref(), close().
+// JavaScript: new LoopWatch(socket, segment, inboundRing, state, callback); notify(), spin(ns), wait(ms), unpark(),
+// ref(), unref(), close().
 class LoopWatch : public Napi::ObjectWrap<LoopWatch>, public ReadableListener {
  public:
   static Napi::Function Define(Napi::Env env);

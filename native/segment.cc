@@ -133,11 +133,11 @@ void Mapping::Unmap() {
 }
 
 Napi::Function Segment::Define(Napi::Env env) {
-  return DefineClass(env, "Segment",
-                     {StaticMethod("create", &Segment::Create), StaticMethod("map", &Segment::MapDescriptor),
-                      InstanceAccessor("buffer", &Segment::Buffer, nullptr),
-                      InstanceAccessor("descriptor", &Segment::Descriptor, nullptr),
-                      InstanceMethod("close", &Segment::Close)});
+  return DefineClass(
+      env, "Segment",
+      {StaticMethod("create", &Segment::Create), StaticMethod("map", &Segment::MapDescriptor),
+       InstanceAccessor("buffer", &Segment::Buffer, nullptr),
+       InstanceAccessor("descriptor", &Segment::Descriptor, nullptr), InstanceMethod("close", &Segment::Close)});
 }
 
 Segment* Segment::From(Napi::Value value) { return Unwrap(value.As<Napi::Object>()); }

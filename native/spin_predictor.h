@@ -1,7 +1,7 @@
 // Guesses whether a short spin will find the next message, from how long the last waits were.
 //
-// A spin that hits saves both sides a system call and a wake-up (tens of microseconds); one that misses burns its whole limit. So: spin only
-// after several short waits in a row, and back off exponentially while spins miss.
+// A spin that hits saves both sides a system call and a wake-up (tens of microseconds); one that misses burns its whole
+// limit. So: spin only after several short waits in a row, and back off exponentially while spins miss.
 #ifndef PILLION_SPIN_PREDICTOR_H_
 #define PILLION_SPIN_PREDICTOR_H_
 

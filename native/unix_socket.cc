@@ -155,7 +155,8 @@ Napi::Value UnixSocket::Send(const Napi::CallbackInfo& info) {
   return Napi::Number::New(env, sent >= 0 ? static_cast<double>(sent) : -errno);
 }
 
-// receive(bytes, start, end): the number of bytes, 0 at end-of-file, or -errno. Descriptors that came along wait in takeDescriptors().
+// receive(bytes, start, end): the number of bytes, 0 at end-of-file, or -errno. Descriptors that came along wait in
+// takeDescriptors().
 Napi::Value UnixSocket::Receive(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   Napi::Uint8Array bytes = info[0].As<Napi::Uint8Array>();
@@ -189,7 +190,8 @@ Napi::Value UnixSocket::Receive(const Napi::CallbackInfo& info) {
   return Napi::Number::New(env, static_cast<double>(received));
 }
 
-// The descriptors received so far; the caller owns them now. Null when the kernel had to drop some: then all are closed.
+// The descriptors received so far; the caller owns them now. Null when the kernel had to drop some: then all are
+// closed.
 Napi::Value UnixSocket::TakeDescriptors(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   if (truncated_) {

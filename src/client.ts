@@ -93,14 +93,18 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
   /** Use `connect`. */
   constructor(contract: Contract<D>, options: ConnectOptions) {
     super();
-    if (typeof contract?.name !== 'string' || typeof contract.definitions !== 'object') throw invalidArgument('connect needs a contract made by contract()');
+    if (typeof contract?.name !== 'string' || typeof contract.definitions !== 'object')
+      throw invalidArgument('connect needs a contract made by contract()');
     this.contractName = contract.name;
     this.path = resolveSocketPath(options.path, contract.name);
     this.callTimeoutMs = timeoutOption('callTimeoutMs', options.callTimeoutMs, DEFAULT_CALL_TIMEOUT_MS);
     const { addon, reason } = addonFor(options.transport);
     configureWaiting(addon, options.wait, undefined);
     const isSocketWanted = options.transport === 'socket';
-    const ringBytes = [ringBytesOption('ringBytes.toServer', options.ringBytes?.toServer), ringBytesOption('ringBytes.toClient', options.ringBytes?.toClient)] as const;
+    const ringBytes = [
+      ringBytesOption('ringBytes.toServer', options.ringBytes?.toServer),
+      ringBytesOption('ringBytes.toClient', options.ringBytes?.toClient),
+    ] as const;
     this.ringBytes = ringBytes[0];
     const maxMessageBytes = integerOption('maxMessageBytes', options.maxMessageBytes, DEFAULT_MAX_MESSAGE_BYTES, 1, MAX_RING_BYTES);
     this.session = new ClientSession(
@@ -153,7 +157,10 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
     debug('%s: over the socket: %s', this.contractName, reason);
     if (!warnedReasons.has(reason)) {
       warnedReasons.add(reason);
-      process.emitWarning(`messages travel over the Unix socket in place of shared memory: ${reason}`, { type: 'PillionWarning', code: 'PILLION_FALLBACK' });
+      process.emitWarning(`messages travel over the Unix socket in place of shared memory: ${reason}`, {
+        type: 'PillionWarning',
+        code: 'PILLION_FALLBACK',
+      });
     }
     this.emit('fallback', reason);
   }
@@ -172,7 +179,10 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
    *
    * @throws PillionError ERR_PILLION_UNKNOWN_NAME, _ENCODE or _TOO_LARGE: the call itself is wrong.
    */
-  send<N extends EventNames<D>>(name: N, ...payload: PayloadOf<D, N> extends undefined ? [payload?: PayloadOf<D, N>] : [payload: PayloadOf<D, N>]): boolean {
+  send<N extends EventNames<D>>(
+    name: N,
+    ...payload: PayloadOf<D, N> extends undefined ? [payload?: PayloadOf<D, N>] : [payload: PayloadOf<D, N>]
+  ): boolean {
     const target = this.events.get(name);
     if (target === undefined) throw this.unknown(name, 'event');
     return this.session.sendEvent(target, payload[0]);
@@ -185,7 +195,9 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
    */
   call<N extends MethodNames<D>>(
     name: N,
-    ...args: RequestOf<D, N> extends undefined ? [request?: RequestOf<D, N>, options?: CallOptions] : [request: RequestOf<D, N>, options?: CallOptions]
+    ...args: RequestOf<D, N> extends undefined
+      ? [request?: RequestOf<D, N>, options?: CallOptions]
+      : [request: RequestOf<D, N>, options?: CallOptions]
   ): Promise<ResponseOf<D, N>> {
     const target = this.methods.get(name);
     if (target === undefined) return Promise.reject(this.unknown(name, 'method'));

@@ -1,5 +1,5 @@
-export { type CallOptions, Client, type ClientEvents, type ClientStatus, type ConnectOptions, connect } from './client.js';
 export type { Peer } from './channel/peer.js';
+export { type CallOptions, Client, type ClientEvents, type ClientStatus, type ConnectOptions, connect } from './client.js';
 export {
   type Contract,
   contract,

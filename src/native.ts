@@ -115,7 +115,10 @@ function load(): NativeResult {
       attempts.push(`${candidate}: ${code === 'MODULE_NOT_FOUND' ? 'not there' : messageOf(error).split('\n')[0]}`);
     }
   }
-  return { addon: null, reason: `the native addon could not be loaded; tried ${attempts.join('; ')}. Build it with "npm run rebuild:native"` };
+  return {
+    addon: null,
+    reason: `the native addon could not be loaded; tried ${attempts.join('; ')}. Build it with "npm run rebuild:native"`,
+  };
 }
 
 /** In this order: what the user says, what was built here, what npm installed for this platform. */
@@ -137,7 +140,12 @@ function packageRoot(): string {
 
 function isMusl(): boolean {
   // glibc names itself in the process report; musl's loader has a well-known name.
-  return existsSync(`/lib/ld-musl-${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`) && !existsSync('/lib/ld-linux-x86-64.so.2') && !existsSync('/lib64/ld-linux-x86-64.so.2') && !existsSync('/lib/ld-linux-aarch64.so.1');
+  return (
+    existsSync(`/lib/ld-musl-${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`) &&
+    !existsSync('/lib/ld-linux-x86-64.so.2') &&
+    !existsSync('/lib64/ld-linux-x86-64.so.2') &&
+    !existsSync('/lib/ld-linux-aarch64.so.1')
+  );
 }
 
 /** The addon's errors carry `syscall` and a negative `errno`; users get a code and a cause. */

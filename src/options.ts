@@ -1,7 +1,7 @@
 import { PillionError } from './errors.js';
-import { native, type NativeAddon } from './native.js';
-import { isRingCapacity } from './protocol/handshake.js';
+import { type NativeAddon, native } from './native.js';
 import { usableProcessors } from './processors.js';
+import { isRingCapacity } from './protocol/handshake.js';
 import { MAX_RING_BYTES, MIN_RING_BYTES } from './ring/layout.js';
 
 /** Defaults and checks of what users may set, once, at the edge. */
@@ -47,7 +47,8 @@ export function timeoutOption(name: string, value: unknown, fallback: number): n
 
 export function ringBytesOption(name: string, value: unknown): number {
   if (value === undefined) return DEFAULT_RING_BYTES;
-  if (!isRingCapacity(value)) throw invalidArgument(`${name}=${String(value)} is not a power of two from ${MIN_RING_BYTES} to ${MAX_RING_BYTES}`);
+  if (!isRingCapacity(value))
+    throw invalidArgument(`${name}=${String(value)} is not a power of two from ${MIN_RING_BYTES} to ${MAX_RING_BYTES}`);
   return value as number;
 }
 
@@ -67,7 +68,8 @@ let isWaitingConfigured = false;
  * in particular decides.
  */
 export function configureWaiting(addon: NativeAddon | null, preset: WaitPreset | undefined, lingerMs: number | undefined): void {
-  if (preset !== undefined && !Object.hasOwn(presets, preset)) throw invalidArgument(`wait=${String(preset)} is none of ${Object.keys(presets).join(', ')}`);
+  if (preset !== undefined && !Object.hasOwn(presets, preset))
+    throw invalidArgument(`wait=${String(preset)} is none of ${Object.keys(presets).join(', ')}`);
   const linger = integerOption('lingerMs', lingerMs, DEFAULT_LINGER_MS, 0, 1000);
   if (addon === null || (isWaitingConfigured && preset === undefined && lingerMs === undefined)) return;
   isWaitingConfigured = true;

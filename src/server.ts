@@ -105,12 +105,15 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
   /** Use `serve`. */
   constructor(contract: Contract<D>, handlers: Handlers<D>, options: ServeOptions) {
     super();
-    if (typeof contract?.name !== 'string' || typeof contract.definitions !== 'object') throw invalidArgument('serve needs a contract made by contract()');
+    if (typeof contract?.name !== 'string' || typeof contract.definitions !== 'object')
+      throw invalidArgument('serve needs a contract made by contract()');
     for (const name of Object.keys(contract.definitions)) {
-      if (typeof handlers?.[name as keyof D] !== 'function') throw invalidArgument(`there is no handler for "${name}" of contract "${contract.name}"`);
+      if (typeof handlers?.[name as keyof D] !== 'function')
+        throw invalidArgument(`there is no handler for "${name}" of contract "${contract.name}"`);
     }
     for (const name of Object.keys(handlers)) {
-      if (!Object.hasOwn(contract.definitions, name)) throw invalidArgument(`contract "${contract.name}" has no "${name}", but there is a handler for it`);
+      if (!Object.hasOwn(contract.definitions, name))
+        throw invalidArgument(`contract "${contract.name}" has no "${name}", but there is a handler for it`);
     }
     this.contract = contract;
     this.handlers = handlers;
@@ -121,7 +124,9 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
   /** Internal: `serve` does this. */
   async open(): Promise<void> {
     const { settings, path } = this;
-    const predecessor = settings.takeover ? await requestTakeover(path, this.contract.name, settings.addon, settings.handshakeTimeoutMs) : null;
+    const predecessor = settings.takeover
+      ? await requestTakeover(path, this.contract.name, settings.addon, settings.handshakeTimeoutMs)
+      : null;
     try {
       this.listener = await Listener.open({
         path,
@@ -161,7 +166,11 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
           closeDescriptor: (descriptor) => settings.addon?.closeDescriptor(descriptor),
           answer: {
             contract: this.contract.name,
-            names: Object.entries(this.contract.definitions).map(([name, { kind, codec }]) => ({ name, kind, codec: resolveCodec(codec).name })),
+            names: Object.entries(this.contract.definitions).map(([name, { kind, codec }]) => ({
+              name,
+              kind,
+              codec: resolveCodec(codec).name,
+            })),
             maxMessageBytes: settings.maxMessageBytes,
             serverId: this.serverId,
             pid: process.pid,
@@ -189,7 +198,10 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
     let ofUser = 0;
     for (const session of this.sessions) if (session.peer.uid === peer.uid) ofUser++;
     if (this.closing !== null || this.sessions.size >= maxConnections || ofUser >= maxConnectionsPerUid) {
-      throw new PillionError('ERR_PILLION_BUSY', `${this.sessions.size} clients are connected, ${ofUser} of them of uid ${peer.uid}: no more are accepted now`);
+      throw new PillionError(
+        'ERR_PILLION_BUSY',
+        `${this.sessions.size} clients are connected, ${ofUser} of them of uid ${peer.uid}: no more are accepted now`,
+      );
     }
   }
 
@@ -198,7 +210,10 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
     const client = { clientId: hello.clientId, peer: { ...peer, runtime: hello.runtime } };
     let channel: Channel;
     try {
-      channel = segment === null ? socketChannel(stream, hello) : shmChannel(settings.addon as NativeAddon, stream as NativeHandshakeStream, segment);
+      channel =
+        segment === null
+          ? socketChannel(stream, hello)
+          : shmChannel(settings.addon as NativeAddon, stream as NativeHandshakeStream, segment);
     } catch (error) {
       segment?.close();
       throw error;
@@ -314,7 +329,11 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
  *
  * @throws PillionError ERR_PILLION_INVALID_ARGUMENT, _SOCKET_PATH, _ADDRESS_IN_USE, _SYSTEM
  */
-export async function serve<D extends Definitions>(contract: Contract<D>, handlers: Handlers<D>, options: ServeOptions = {}): Promise<Server<D>> {
+export async function serve<D extends Definitions>(
+  contract: Contract<D>,
+  handlers: Handlers<D>,
+  options: ServeOptions = {},
+): Promise<Server<D>> {
   const server = new Server(contract, handlers, options);
   await server.open();
   return server;
@@ -340,7 +359,10 @@ interface Settings {
 function checkOptions(options: ServeOptions): Settings {
   const { addon, reason } = addonFor(options.transport);
   if (addon === null && (options.allow !== undefined || options.authorize !== undefined)) {
-    throw new PillionError('ERR_PILLION_NATIVE_MISSING', `"allow" and "authorize" need the kernel's word on who connects, which only the native addon can ask for: ${reason}`);
+    throw new PillionError(
+      'ERR_PILLION_NATIVE_MISSING',
+      `"allow" and "authorize" need the kernel's word on who connects, which only the native addon can ask for: ${reason}`,
+    );
   }
   configureWaiting(addon, options.wait, options.lingerMs);
   return {

@@ -69,9 +69,13 @@ export async function dial(options: DialOptions): Promise<Dialed> {
   } catch (error) {
     stream.destroy();
     if (isLate) {
-      throw new PillionError('ERR_PILLION_TIMEOUT', `the server at ${options.path} accepted, but did not answer within ${options.timeoutMs} ms`, {
-        cause: error,
-      });
+      throw new PillionError(
+        'ERR_PILLION_TIMEOUT',
+        `the server at ${options.path} accepted, but did not answer within ${options.timeoutMs} ms`,
+        {
+          cause: error,
+        },
+      );
     }
     throw error;
   } finally {

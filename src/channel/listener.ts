@@ -90,7 +90,9 @@ export class Listener {
         const accepted = socket.accept();
         if (accepted === null) return;
         if (typeof accepted === 'number') {
-          this.options.onError(new PillionError('ERR_PILLION_SYSTEM', `a connection was refused: accept failed with ${errnoName(accepted)}`));
+          this.options.onError(
+            new PillionError('ERR_PILLION_SYSTEM', `a connection was refused: accept failed with ${errnoName(accepted)}`),
+          );
           return;
         }
         this.options.onConnection(new NativeHandshakeStream(accepted));

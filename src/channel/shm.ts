@@ -16,7 +16,7 @@ import {
 } from '../native.js';
 import { RingConsumer } from '../ring/consumer.js';
 import type { RingMemory } from '../ring/memory.js';
-import { RingProducer } from '../ring/producer.js';
+import type { RingProducer } from '../ring/producer.js';
 import type { Channel, ChannelListener } from './channel.js';
 
 /** A connection through shared memory. The socket carries doorbells, and its end-of-file is the crash detector. */

@@ -1,7 +1,7 @@
-import { type Stats, chmodSync, lstatSync, mkdirSync, renameSync, unlinkSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { chmodSync, lstatSync, mkdirSync, renameSync, type Stats, unlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { randomBytes } from 'node:crypto';
 import { messageOf, PillionError } from '../errors.js';
 
 /** `sun_path` of Linux holds 108 bytes with the closing zero. */
@@ -58,7 +58,13 @@ export function prepareDirectory(path: string, allowSharedDirectory: boolean): v
 export function checkReplaceable(path: string): void {
   const info = statOf(path);
   if (info === null || info.isSocket()) return;
-  const what = info.isSymbolicLink() ? 'a symbolic link' : info.isDirectory() ? 'a directory' : info.isFile() ? 'a regular file' : 'not a socket';
+  const what = info.isSymbolicLink()
+    ? 'a symbolic link'
+    : info.isDirectory()
+      ? 'a directory'
+      : info.isFile()
+        ? 'a regular file'
+        : 'not a socket';
   throw new PillionError('ERR_PILLION_SOCKET_PATH', `there is ${what} at ${path}: it was left alone; remove it or choose another path`);
 }
 

@@ -178,7 +178,7 @@ export class SocketChannel implements Channel {
       throw new ProtocolError(`a record on the socket claims ${payloadLength >>> 0} bytes, allowed are ${maxPayloadBytes(capacity)}`);
     }
     this.recordLength = alignedLength(payloadLength);
-    if (((this.recordStart + this.recordLength - this.consumer.releasedPosition) >>> 0) > capacity) {
+    if ((this.recordStart + this.recordLength - this.consumer.releasedPosition) >>> 0 > capacity) {
       throw new ProtocolError(`the peer sent more than its window of ${capacity} bytes`);
     }
     this.inbox.words.set(this.headerWords, ((this.recordStart & (capacity - 1)) >>> 0) / 4);
@@ -198,7 +198,7 @@ export class SocketChannel implements Channel {
     }
     const head = (this.outboxStart + (this.headerWords[3] as number)) | 0;
     const previous = Atomics.load(this.outbox.control, HEAD);
-    if (((head - previous) >>> 0) > (this.sent - previous) >>> 0) {
+    if ((head - previous) >>> 0 > (this.sent - previous) >>> 0) {
       throw new ProtocolError(`the peer reports ${(this.headerWords[3] as number) >>> 0} released bytes, which cannot be`);
     }
     Atomics.store(this.outbox.control, HEAD, head);
@@ -208,7 +208,7 @@ export class SocketChannel implements Channel {
 
   settle(): void {
     this.consumer.publishHead();
-    if (this.isCreditPrompt || ((this.consumer.releasedPosition - this.reported) >>> 0) >= this.inbox.capacity / 4) this.schedulePump();
+    if (this.isCreditPrompt || (this.consumer.releasedPosition - this.reported) >>> 0 >= this.inbox.capacity / 4) this.schedulePump();
   }
 
   waitForSpace(on: boolean): void {
@@ -235,7 +235,10 @@ export class SocketChannel implements Channel {
     if (this.isHungUp || !this.isOpen) return this.consumer.hasNext() ? 1 : -1;
     const descriptor = (this.socket as unknown as { _handle?: { fd?: number } })._handle?.fd ?? -1;
     if (descriptor < 0 || this.socket.writableLength > 0) {
-      throw new PillionError('ERR_PILLION_BUSY', 'callSync over a socket is not possible while earlier messages still wait for the kernel: use call');
+      throw new PillionError(
+        'ERR_PILLION_BUSY',
+        'callSync over a socket is not possible while earlier messages still wait for the kernel: use call',
+      );
     }
     const deadline = performance.now() + ms;
     const chunk = Buffer.allocUnsafe(READ_CHUNK_BYTES);

@@ -25,7 +25,12 @@ export interface Predecessor {
 }
 
 /** Asks the server that owns the path to hand it over (docs/protocol.md, section 7). Null if nobody is there. */
-export async function requestTakeover(path: string, contract: string, addon: NativeAddon | null, timeoutMs: number): Promise<Predecessor | null> {
+export async function requestTakeover(
+  path: string,
+  contract: string,
+  addon: NativeAddon | null,
+  timeoutMs: number,
+): Promise<Predecessor | null> {
   let stream: HandshakeStream;
   try {
     stream = await openStream(path, addon);
@@ -52,8 +57,10 @@ export async function requestTakeover(path: string, contract: string, addon: Nat
     );
     const header = parseHandshakeHeader(await stream.read(HANDSHAKE_HEADER_BYTES));
     const body = await stream.read(header.bodyLength);
-    if (header.message === REFUSE) throw new PillionError('ERR_PILLION_FORBIDDEN', `the running server refuses the takeover: ${parseRefusal(body).message}`);
-    if (header.message !== WELCOME) throw new PillionError('ERR_PILLION_PROTOCOL', `the running server answered with message ${header.message}`);
+    if (header.message === REFUSE)
+      throw new PillionError('ERR_PILLION_FORBIDDEN', `the running server refuses the takeover: ${parseRefusal(body).message}`);
+    if (header.message !== WELCOME)
+      throw new PillionError('ERR_PILLION_PROTOCOL', `the running server answered with message ${header.message}`);
     chooseVersion(header);
     const [lock = -1, ...surplus] = stream.takeDescriptors() ?? [];
     for (const descriptor of surplus) addon?.closeDescriptor(descriptor);

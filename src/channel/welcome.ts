@@ -30,9 +30,7 @@ export interface WelcomeOptions extends PeerRules {
   admit(peer: Peer): void;
 }
 
-export type Welcomed =
-  | { kind: 'client'; hello: Hello; peer: Peer; segment: NativeSegment | null }
-  | { kind: 'takeover'; peer: Peer };
+export type Welcomed = { kind: 'client'; hello: Hello; peer: Peer; segment: NativeSegment | null } | { kind: 'takeover'; peer: Peer };
 
 /**
  * The server's half of the handshake. Resolves with what to talk over; on failure answers with REFUSE if the peer got so far as to speak the
@@ -90,12 +88,9 @@ function takeDescriptors(stream: HandshakeStream): number[] {
 }
 
 /** Takes the descriptor out of the list when it is mapped or found unfit. Null with a reason: go on over the socket. */
-function mapSegment(
-  hello: Hello,
-  descriptors: number[],
-  options: WelcomeOptions,
-): { segment: NativeSegment | null; reason?: string } {
-  if (descriptors.length > 1) throw new PillionError('ERR_PILLION_BAD_SEGMENT', `the client sent ${descriptors.length} descriptors, expected one`);
+function mapSegment(hello: Hello, descriptors: number[], options: WelcomeOptions): { segment: NativeSegment | null; reason?: string } {
+  if (descriptors.length > 1)
+    throw new PillionError('ERR_PILLION_BAD_SEGMENT', `the client sent ${descriptors.length} descriptors, expected one`);
   // Over the socket they are windows, for which the server would have to keep as much memory.
   if (hello.ringBytes.some((bytes) => bytes > options.maxRingBytes)) {
     throw new PillionError('ERR_PILLION_BAD_SEGMENT', `the rings are larger than the server's maxRingBytes=${options.maxRingBytes}`);

@@ -260,7 +260,10 @@ export function builtInCodec(name: string): PayloadCodec | undefined {
 
 function encodeError(codec: string, cause: unknown): PillionError {
   if (cause instanceof PillionError) return cause;
-  const what = cause instanceof RangeError && /call stack/.test(cause.message) ? 'the value refers to itself or is nested too deeply' : messageOf(cause);
+  const what =
+    cause instanceof RangeError && /call stack/.test(cause.message)
+      ? 'the value refers to itself or is nested too deeply'
+      : messageOf(cause);
   return new PillionError('ERR_PILLION_ENCODE', `codec "${codec}" cannot encode the value: ${what}`, { cause });
 }
 

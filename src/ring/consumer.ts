@@ -69,7 +69,7 @@ export class RingConsumer implements Block {
   private refreshTail(): boolean {
     const tail = Atomics.load(this.control, TAIL);
     if (tail === this.tail) return false;
-    if (((tail - this.position) >>> 0) > this.capacity - this.heldBytes || (tail & (RECORD_ALIGNMENT - 1)) !== 0) {
+    if ((tail - this.position) >>> 0 > this.capacity - this.heldBytes || (tail & (RECORD_ALIGNMENT - 1)) !== 0) {
       throw new ProtocolError(
         `the producer moved its position from ${this.tail >>> 0} to ${tail >>> 0}, capacity=${this.capacity}, held=${this.heldBytes}`,
       );

@@ -1,12 +1,4 @@
-import {
-  CONTROL_BYTES_PER_RING,
-  CONTROL_OFFSET,
-  HEAD_OFFSET,
-  PARKED_OFFSET,
-  RECORD_SHARE,
-  STARVED_OFFSET,
-  TAIL_OFFSET,
-} from './layout.js';
+import { CONTROL_BYTES_PER_RING, CONTROL_OFFSET, HEAD_OFFSET, PARKED_OFFSET, RECORD_SHARE, STARVED_OFFSET, TAIL_OFFSET } from './layout.js';
 
 /**
  * Where a ring lives: its control words and its data. Data is addressable beyond `capacity`, so that a record that starts before the
@@ -27,11 +19,7 @@ export const PARKED = PARKED_OFFSET / 4;
 export const STARVED = STARVED_OFFSET / 4;
 
 /** The two rings of a mapped segment: [client to server, server to client]. */
-export function ringsOfSegment(
-  buffer: ArrayBuffer,
-  headerBytes: number,
-  capacities: readonly [number, number],
-): [RingMemory, RingMemory] {
+export function ringsOfSegment(buffer: ArrayBuffer, headerBytes: number, capacities: readonly [number, number]): [RingMemory, RingMemory] {
   return [
     view(buffer, 0, headerBytes, capacities[0], 2 * capacities[0]),
     view(buffer, 1, headerBytes + 2 * capacities[0], capacities[1], 2 * capacities[1]),

@@ -31,7 +31,7 @@ export class RingProducer implements Block {
     this.tail = Atomics.load(memory.control, TAIL);
     this.published = this.tail;
     this.head = Atomics.load(memory.control, HEAD);
-    if (((this.tail - this.head) >>> 0) > this.capacity || ((this.tail | this.head) & (RECORD_ALIGNMENT - 1)) !== 0) {
+    if ((this.tail - this.head) >>> 0 > this.capacity || ((this.tail | this.head) & (RECORD_ALIGNMENT - 1)) !== 0) {
       throw new ProtocolError(`a ring starts with tail=${this.tail >>> 0}, head=${this.head >>> 0}`);
     }
   }

@@ -1,7 +1,7 @@
 import { ProtocolError, RemoteError } from '../errors.js';
 import { copyOut, type PayloadCodec } from '../protocol/codec.js';
-import { checkTag, ERROR, type ErrorPayload, flagsOf, GOODBYE, kindOf, MORE, PING, REPLY, tagOf } from '../protocol/frame.js';
 import { Reassembly } from '../protocol/fragments.js';
+import { checkTag, ERROR, type ErrorPayload, flagsOf, GOODBYE, kindOf, MORE, PING, REPLY, tagOf } from '../protocol/frame.js';
 import type { RingConsumer } from '../ring/consumer.js';
 
 /** Who hears of what a server's frames say. */

@@ -536,10 +536,7 @@ export class ClientSession {
       this.lastError ??= error as Error;
     }
     const mayHaveRead = wasConnected && !isOrderly;
-    this.memory =
-      socketReason === undefined
-        ? this.createMemory()
-        : privateMemory(socketReason, options.ringBytes);
+    this.memory = socketReason === undefined ? this.createMemory() : privateMemory(socketReason, options.ringBytes);
     const queued = new Set(this.writer.queued.map((message) => message.correlationId));
     const kept = new Set<number>();
     const { events } = replay(old.outbound, old.producer.cachedHead, old.producer.producerPosition | 0, this.memory.producer, {

@@ -125,7 +125,15 @@ export class FrameWriter {
       const { bytes } = message;
       const rest = bytes.length - message.offset;
       if (!producer.hasSpace(alignedLength(Math.min(rest, producer.maxPayload)))) break;
-      message.offset += this.commitFragment(message.tag, message.correlationId, message.aux, { bytes, words: null }, 0, message.offset, bytes.length);
+      message.offset += this.commitFragment(
+        message.tag,
+        message.correlationId,
+        message.aux,
+        { bytes, words: null },
+        0,
+        message.offset,
+        bytes.length,
+      );
       // Each fragment at once, so that the other side copies it out while this one copies the next one in.
       producer.publish();
       this.channel?.announce();

@@ -2,13 +2,14 @@ import type { Channel } from '../channel/channel.js';
 import type { Peer } from '../channel/peer.js';
 import { messageOf, PillionError, ProtocolError } from '../errors.js';
 import { copyOut, type PayloadCodec } from '../protocol/codec.js';
+import { Reassembly } from '../protocol/fragments.js';
 import {
   CALL,
   CANCEL,
   checkTag,
   ERROR,
-  EVENT,
   type ErrorPayload,
+  EVENT,
   flagsOf,
   GOODBYE,
   kindOf,
@@ -21,7 +22,6 @@ import {
   tagOf,
   targetOf,
 } from '../protocol/frame.js';
-import { Reassembly } from '../protocol/fragments.js';
 import type { RingConsumer } from '../ring/consumer.js';
 import type { newServerCounters } from '../stats.js';
 import { FrameWriter, NOTHING } from './frame-writer.js';
@@ -130,7 +130,7 @@ export class ServerSession {
       while (count < limit && !this.isEnded && !this.isPaused && !this.isLeaving && consumer.next()) {
         count++;
         this.dispatch(consumer);
-        if (((this.releases.releasable - consumer.releasedPosition) >>> 0) >= quarter) this.release();
+        if ((this.releases.releasable - consumer.releasedPosition) >>> 0 >= quarter) this.release();
       }
     } finally {
       this.isReading = false;
@@ -190,7 +190,8 @@ export class ServerSession {
         const bytes = copyOut(consumer, consumer.payloadOffset, consumer.payloadLength);
         const message = this.reassembly.add(EVENT, sequence, consumer.aux, (flags & MORE) !== 0, bytes);
         // A fragment keeps its place until its event is handled: the last one's release covers those before.
-        if (message !== null) this.handleEvent(route, flags, sequence, consumer.readPosition, () => (route.codec as PayloadCodec).decodeOwned(message.bytes));
+        if (message !== null)
+          this.handleEvent(route, flags, sequence, consumer.readPosition, () => (route.codec as PayloadCodec).decodeOwned(message.bytes));
         return;
       }
     }
@@ -253,7 +254,9 @@ export class ServerSession {
       return;
     }
     this.releases.pass(consumer.readPosition);
-    this.handleCall(route, id, consumer.aux, () => (route.codec as PayloadCodec).decode(consumer, consumer.payloadOffset, consumer.payloadLength));
+    this.handleCall(route, id, consumer.aux, () =>
+      (route.codec as PayloadCodec).decode(consumer, consumer.payloadOffset, consumer.payloadLength),
+    );
   }
 
   private handleCall(route: Route, id: number, timeoutMs: number, decode: () => unknown): void {
@@ -304,7 +307,10 @@ export class ServerSession {
       const payload = (route.codec as PayloadCodec).encode(value);
       const length = payload.end - payload.start;
       if (length > this.options.maxMessageBytes) {
-        throw new PillionError('ERR_PILLION_TOO_LARGE', `the answer to "${route.name}" has ${length} bytes, allowed are ${this.options.maxMessageBytes}`);
+        throw new PillionError(
+          'ERR_PILLION_TOO_LARGE',
+          `the answer to "${route.name}" has ${length} bytes, allowed are ${this.options.maxMessageBytes}`,
+        );
       }
       this.writer.write(replyTag, id, 0, payload);
     } catch (error) {
@@ -391,7 +397,10 @@ export class ServerSession {
     this.isEnded = true;
     this.options.counters.doorbells += this.channel.doorbellCount;
     this.channel.close();
-    const reason = new PillionError('ERR_PILLION_PEER_DIED', error === null ? 'the client is gone' : `the connection was closed: ${error.message}`);
+    const reason = new PillionError(
+      'ERR_PILLION_PEER_DIED',
+      error === null ? 'the client is gone' : `the connection was closed: ${error.message}`,
+    );
     for (const context of this.running.values()) context.abort(reason);
     this.running.clear();
     this.checkIdle();
