@@ -130,17 +130,25 @@ void LoopHub::OnPrepare() {
     if (DeliverReady()) {
       if (ended_ || hot_.empty()) return;
       if (turns_[1] == 0 && uv_hrtime() < turn_deadline_ns_) continue;
-      uv_idle_start(idle_, [](uv_idle_t*) {});
+      KeepLoopAwake();
       return;
     }
     if (ended_) return;
-    // The loop will not block (something else is due, or nothing keeps it alive): no spin, no park, it comes back here
-    // first.
-    if (uv_backend_timeout(loop_) == 0) return;
+    // Something else is due, or nothing keeps the loop alive: no spin, no park, come back in the next turn. Zero may
+    // also mean that a new descriptor is yet to be registered, and then the loop would block all the same.
+    if (uv_backend_timeout(loop_) == 0) {
+      KeepLoopAwake();
+      return;
+    }
     StartIdleWait();
     if (SpinForAny()) continue;
     if (ParkAll()) return;
   }
+}
+
+// The next poll does not block. Unreferenced, so it keeps no process alive.
+void LoopHub::KeepLoopAwake() {
+  uv_idle_start(idle_, [](uv_idle_t*) {});
 }
 
 // One pass over the hot watches. True if anything was delivered.

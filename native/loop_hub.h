@@ -60,6 +60,7 @@ class LoopHub {
 
   void OnPrepare();
   void OnLingerTimer();
+  void KeepLoopAwake();
   bool DeliverReady();
   bool SpinForAny();
   bool ParkAll();

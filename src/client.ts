@@ -22,6 +22,7 @@ import { resolveCodec } from './protocol/codec.js';
 import type { TransportName } from './protocol/handshake.js';
 import { MAX_RING_BYTES } from './ring/layout.js';
 import { CALL_TAG, ClientSession, EVENT_TAG, type Target } from './session/client-session.js';
+import type { WaitOptions } from './session/waiters.js';
 import type { ClientStats } from './stats.js';
 
 const debug = debuglog('pillion');
@@ -231,12 +232,17 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
 
   /** Resolves when a sidecar is connected. Rejects with ERR_PILLION_TIMEOUT, the signal's reason, or ERR_PILLION_CLOSED. Without a timeout it waits for ever. */
   ready(options: CallOptions = {}): Promise<void> {
-    return within(this.session.ready(), 'no sidecar connected', options, () => this.session.lastError);
+    return this.wait('no sidecar connected', options, (wait) => this.session.ready(wait));
   }
 
   /** Resolves when every event accepted before has been handled and every call taken. Rejects as `ready`. */
   flush(options: CallOptions = {}): Promise<void> {
-    return within(this.session.flush(), 'not everything was handled', options, () => this.session.lastError);
+    return this.wait('not everything was handled', options, (wait) => this.session.flush(wait));
+  }
+
+  private async wait(what: string, { timeout, signal }: CallOptions, begin: (options: WaitOptions) => Promise<void>): Promise<void> {
+    const timeoutMs = timeoutOption('timeout', timeout, Number.POSITIVE_INFINITY);
+    await begin({ timeoutMs, signal: signal ?? null, what, cause: () => this.session.lastError });
   }
 
   /**
@@ -286,32 +292,4 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
  */
 export function connect<D extends Definitions>(contract: Contract<D>, options: ConnectOptions = {}): Client<D> {
   return new Client(contract, options);
-}
-
-/** Gives up on a wait when its time is over or its signal says so. */
-function within(promise: Promise<void>, what: string, { timeout, signal }: CallOptions, lastError: () => Error | null): Promise<void> {
-  if (timeout === undefined && signal === undefined) return promise;
-  const timeoutMs = timeoutOption('timeout', timeout, Number.POSITIVE_INFINITY);
-  return new Promise((resolve, reject) => {
-    let timer: NodeJS.Timeout | undefined;
-    const end = (settle: () => void): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', onAbort);
-      settle();
-    };
-    const onAbort = (): void => end(() => reject(signal?.reason));
-    if (signal?.aborted) return reject(signal.reason);
-    signal?.addEventListener('abort', onAbort);
-    if (timeoutMs !== Number.POSITIVE_INFINITY) {
-      timer = setTimeout(() => {
-        const cause = lastError();
-        const message = `${what} within ${timeoutMs} ms${cause === null ? '' : `: ${cause.message}`}`;
-        end(() => reject(new PillionError('ERR_PILLION_TIMEOUT', message, cause === null ? undefined : { cause })));
-      }, timeoutMs);
-    }
-    promise.then(
-      () => end(resolve),
-      (error) => end(() => reject(error)),
-    );
-  });
 }

@@ -1,5 +1,6 @@
-import { existsSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { getSystemErrorName } from 'node:util';
 import { messageOf, PillionError } from './errors.js';
@@ -115,22 +116,20 @@ function load(): NativeResult {
       attempts.push(`${candidate}: ${code === 'MODULE_NOT_FOUND' ? 'not there' : messageOf(error).split('\n')[0]}`);
     }
   }
-  return {
-    addon: null,
-    reason: `the native addon could not be loaded; tried ${attempts.join('; ')}. Build it with "npm run rebuild:native"`,
-  };
+  return { addon: null, reason: `the native addon could not be loaded; tried ${attempts.join('; ')}. ${remedy()}` };
+}
+
+function remedy(): string {
+  if (process.env[NATIVE_PATH_VARIABLE]) return `Only that one, because ${NATIVE_PATH_VARIABLE} is set`;
+  return `Install ${platformPackage()}, or run "npm run rebuild:native" in ${packageRoot()}`;
 }
 
 /** In this order: what the user says, what was built here, what npm installed for this platform. */
 function candidates(): string[] {
   const override = process.env[NATIVE_PATH_VARIABLE];
-  if (override) return [override];
+  if (override) return [resolve(override)];
   const root = packageRoot();
-  const platform = `${process.platform}-${process.arch}${isMusl() ? '-musl' : '-gnu'}`;
-  return [
-    ...[`pillion.${platform}.node`, 'build/Release/pillion.node', 'build/Debug/pillion.node'].map((file) => `${root}${file}`),
-    `pillion-${platform}`,
-  ];
+  return [`${root}build/Release/pillion.node`, `${root}build/Debug/pillion.node`, platformPackage()];
 }
 
 function packageRoot(): string {
@@ -138,14 +137,18 @@ function packageRoot(): string {
   return fileURLToPath(new URL('../../', import.meta.url));
 }
 
+/** The npm package with the binary for the platform of this process, as @napi-rs/cli names it. */
+export function platformPackage(): string {
+  return `pillion-${process.platform}-${process.arch}-${isMusl() ? 'musl' : 'gnu'}`;
+}
+
+/** musl's loader is also its C library, so a process that uses musl has it mapped; what else lies in /lib says nothing about this process. */
 function isMusl(): boolean {
-  // glibc names itself in the process report; musl's loader has a well-known name.
-  return (
-    existsSync(`/lib/ld-musl-${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`) &&
-    !existsSync('/lib/ld-linux-x86-64.so.2') &&
-    !existsSync('/lib64/ld-linux-x86-64.so.2') &&
-    !existsSync('/lib/ld-linux-aarch64.so.1')
-  );
+  try {
+    return /\/(ld-musl-[^/]*|libc\.so)$/m.test(readFileSync('/proc/self/maps', 'latin1'));
+  } catch {
+    return false;
+  }
 }
 
 /** The addon's errors carry `syscall` and a negative `errno`; users get a code and a cause. */

@@ -4,7 +4,7 @@ import type { RingProducer } from '../ring/producer.js';
 
 /** What a channel tells its session. */
 export interface ChannelListener {
-  /** There is something to read, or space that was waited for. */
+  /** There is something to read, or space that was waited for. Told again, after other work of the event loop, while something is left to read. */
   onReady(): void;
   /** The peer is gone, or broke the socket's rules (then with an error). What it had published can still be read. Told once. */
   onHangup(error?: Error): void;

@@ -26,8 +26,8 @@ export interface DialOptions extends PeerRules {
   /** Called when the descriptor is about to leave: from now on the segment is not ours alone. */
   onDescriptorSent(): void;
   signal: AbortSignal;
-  /** Should waiting for the server keep the process alive? */
-  isRef: boolean;
+  /** Told of the connection once it is open, to decide whether it keeps the process alive. */
+  onOpen(stream: HandshakeStream): void;
 }
 
 export interface Dialed {
@@ -39,14 +39,14 @@ export interface Dialed {
 /** The client's half of the handshake. Rejects with a PillionError, or with the system's error if there is nobody to connect to. */
 export async function dial(options: DialOptions): Promise<Dialed> {
   const stream = await openStream(options.path, options.addon);
-  if (!options.isRef) stream.unref();
+  options.onOpen(stream);
   const abort = (): void => stream.destroy();
   let isLate = false;
   const timer = setTimeout(() => {
     isLate = true;
     stream.destroy();
   }, options.timeoutMs);
-  if (!options.isRef) timer.unref();
+  timer.unref();
   options.signal.addEventListener('abort', abort);
   try {
     // Before anything is sent: an impostor on the path must not get the memory.

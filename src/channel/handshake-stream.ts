@@ -14,7 +14,8 @@ export interface HandshakeStream {
   credentials(): Credentials | undefined;
   /** The connection as a Node socket; this object is done then. */
   intoSocket(): Socket;
-  /** Does waiting for the peer keep the process alive? */
+  /** Does waiting for the peer keep the process alive? It does unless told otherwise. */
+  ref(): void;
   unref(): void;
   destroy(): void;
 }
@@ -91,6 +92,10 @@ export class NativeHandshakeStream implements HandshakeStream {
     return new Socket({ fd: this.intoNative().detach(), readable: true, writable: true });
   }
 
+  ref(): void {
+    this.socket?.ref();
+  }
+
   unref(): void {
     this.socket?.unref();
   }
@@ -153,6 +158,10 @@ export class NetHandshakeStream implements HandshakeStream {
     this.socket.removeListener('close', this.onFailure);
     this.socket.removeListener('error', this.onFailure);
     return this.socket;
+  }
+
+  ref(): void {
+    this.socket.ref();
   }
 
   unref(): void {

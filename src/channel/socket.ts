@@ -36,6 +36,7 @@ export class SocketChannel implements Channel {
   private isPumpScheduled = false;
   private wantsSpace = false;
   private isPaused = false;
+  private isDeliveryScheduled = false;
 
   /** Outbound: position of the first byte not yet sent, and of the peer's count 0. */
   private sent: number;
@@ -142,7 +143,19 @@ export class SocketChannel implements Channel {
       this.hangUp(error as Error);
       return;
     }
-    if (this.isReady()) this.listener?.onReady();
+    this.deliver();
+  }
+
+  /** Reports what is ready; if the listener leaves some of it for later, again after other work of the loop. */
+  private deliver(): void {
+    if (!this.isOpen || this.isHungUp || !this.isReady()) return;
+    this.listener?.onReady();
+    if (this.isDeliveryScheduled || !this.isOpen || this.isPaused || !this.consumer.hasNext()) return;
+    this.isDeliveryScheduled = true;
+    setImmediate(() => {
+      this.isDeliveryScheduled = false;
+      this.deliver();
+    });
   }
 
   private isReady(): boolean {
@@ -221,7 +234,7 @@ export class SocketChannel implements Channel {
 
   pause(on: boolean): void {
     this.isPaused = on;
-    if (!on && this.consumer.hasNext()) setImmediate(() => this.isOpen && this.listener?.onReady());
+    if (!on) setImmediate(() => this.deliver());
   }
 
   spin(): boolean {
@@ -269,6 +282,7 @@ export class SocketChannel implements Channel {
   private hangUp(error?: Error): void {
     if (this.isHungUp) return;
     this.isHungUp = true;
+    // The listener reads what is left by itself.
     this.listener?.onHangup(error instanceof ProtocolError ? error : undefined);
   }
 
@@ -282,7 +296,7 @@ export class SocketChannel implements Channel {
     this.pump();
     this.isOpen = false;
     this.isHungUp = true;
-    if (this.hasUnsent && !this.socket.destroyed) this.socket.write(this.takeUnsent());
+    while (this.hasUnsent && !this.socket.destroyed) this.socket.write(this.takeUnsent());
     // end() lets the kernel have what is written; a peer that does not read must not keep us.
     this.socket.end();
     const destroy = setTimeout(() => this.socket.destroy(), 1000);

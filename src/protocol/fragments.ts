@@ -1,28 +1,55 @@
 import { ProtocolError } from '../errors.js';
+import { type Block, copyBytes } from '../ring/copy.js';
 
 /** docs/protocol.md, section 5: how many unfinished messages one peer may have. */
 export const MAX_UNFINISHED_MESSAGES = 64;
 
-interface Unfinished {
-  readonly parts: Uint8Array[];
-  /** `aux` of the first fragment. */
-  readonly aux: number;
-  length: number;
-}
-
 /** A message that is complete again. */
 export interface Reassembled {
-  readonly bytes: Uint8Array;
+  /** The caller's own; null if the message was longer than allowed and its bytes were thrown away as they came. */
+  readonly bytes: Uint8Array | null;
+  /** `aux` of the first fragment. */
   readonly aux: number;
+}
+
+class Unfinished implements Reassembled {
+  readonly aux: number;
+  length = 0;
+  private buffer: Buffer | null = Buffer.alloc(0);
+
+  constructor(aux: number) {
+    this.aux = aux;
+  }
+
+  get bytes(): Uint8Array | null {
+    return this.buffer === null ? null : this.buffer.subarray(0, this.length);
+  }
+
+  get heldBytes(): number {
+    return this.buffer === null ? 0 : this.buffer.length;
+  }
+
+  append(source: Block, offset: number, length: number, maxBytes: number): void {
+    const start = this.length;
+    this.length += length;
+    if (this.length > maxBytes) this.buffer = null;
+    if (this.buffer === null) return;
+    if (this.length > this.buffer.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.min(maxBytes, Math.max(this.length, 2 * this.buffer.length)));
+      grown.set(this.buffer.subarray(0, start));
+      this.buffer = grown;
+    }
+    copyBytes(source, offset, { bytes: this.buffer, words: null }, start, length);
+  }
 }
 
 /**
- * Puts fragments together. Grows by what has arrived, never by what is claimed.
+ * Puts fragments together. Grows with what has arrived, never with what is claimed; a message that gets too long is still followed to its end, without
+ * its bytes, so that it fails alone.
  */
 export class Reassembly {
   private readonly unfinished = new Map<number, Unfinished>();
   private readonly maxMessageBytes: number;
-  private totalBytes = 0;
 
   constructor(maxMessageBytes: number) {
     this.maxMessageBytes = maxMessageBytes;
@@ -38,38 +65,40 @@ export class Reassembly {
     return this.unfinished.has(keyOf(kind, correlationId));
   }
 
-  /**
-   * Takes one fragment, whose bytes must be the caller's to give away. Returns the message when this was the last one (`more` false), else null.
-   */
-  add(kind: number, correlationId: number, aux: number, more: boolean, bytes: Uint8Array): Reassembled | null {
+  /** Copies one fragment out of the ring. Returns the message when this was the last one (`more` false), else null. */
+  add(kind: number, correlationId: number, aux: number, more: boolean, source: Block, offset: number, length: number): Reassembled | null {
     const key = keyOf(kind, correlationId);
     let message = this.unfinished.get(key);
+    if (length === 0) throw new ProtocolError('a fragment is empty');
     if (message === undefined) {
       if (this.unfinished.size >= MAX_UNFINISHED_MESSAGES) {
         throw new ProtocolError(`more than ${MAX_UNFINISHED_MESSAGES} messages are unfinished`);
       }
-      message = { parts: [], aux, length: 0 };
+      message = new Unfinished(aux);
       this.unfinished.set(key, message);
     } else if (aux >>> 0 !== message.length) {
       throw new ProtocolError(`a fragment says it starts at byte ${aux >>> 0}, but ${message.length} bytes have arrived`);
     }
-    message.length += bytes.length;
-    this.totalBytes += bytes.length;
-    if (message.length > this.maxMessageBytes) throw new ProtocolError(`a message is longer than maxMessageBytes=${this.maxMessageBytes}`);
-    if (this.totalBytes > 2 * this.maxMessageBytes) throw new ProtocolError('the unfinished messages together are too long');
-    message.parts.push(bytes);
-    if (more) return null;
-    this.drop(kind, correlationId);
-    return { bytes: Buffer.concat(message.parts, message.length), aux: message.aux };
+    if (message.length + length > 0xffffffff) throw new ProtocolError('a message has more than 4 GiB');
+    message.append(source, offset, length, this.maxMessageBytes);
+    if (more) {
+      this.checkTotal();
+      return null;
+    }
+    this.unfinished.delete(key);
+    return message;
+  }
+
+  private checkTotal(): void {
+    if (this.unfinished.size === 1) return;
+    let total = 0;
+    for (const message of this.unfinished.values()) total += message.heldBytes;
+    if (total > 2 * this.maxMessageBytes) throw new ProtocolError('the unfinished messages together are too long');
   }
 
   /** Forgets an unfinished message. */
   drop(kind: number, correlationId: number): void {
-    const key = keyOf(kind, correlationId);
-    const message = this.unfinished.get(key);
-    if (message === undefined) return;
-    this.totalBytes -= message.length;
-    this.unfinished.delete(key);
+    this.unfinished.delete(keyOf(kind, correlationId));
   }
 }
 

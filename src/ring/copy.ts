@@ -46,3 +46,10 @@ export function copyBytes(from: Block, fromOffset: number, to: Block, toOffset: 
   for (let i = 0; i < words; i++) target[targetWord + i] = source[sourceWord + i] as number;
   for (let i = words << 2; i < length; i++) to.bytes[toOffset + i] = from.bytes[fromOffset + i] as number;
 }
+
+/** A copy that shares nothing. Not `slice`, which on a Buffer makes a view. */
+export function privateCopy(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  const copy = new Uint8Array(end - start);
+  copy.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end));
+  return copy;
+}

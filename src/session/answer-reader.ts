@@ -1,4 +1,4 @@
-import { ProtocolError, RemoteError } from '../errors.js';
+import { PillionError, ProtocolError, RemoteError } from '../errors.js';
 import { copyOut, type PayloadCodec } from '../protocol/codec.js';
 import { Reassembly } from '../protocol/fragments.js';
 import { checkTag, ERROR, type ErrorPayload, flagsOf, GOODBYE, kindOf, MORE, PING, REPLY, tagOf } from '../protocol/frame.js';
@@ -51,7 +51,7 @@ export class AnswerReader {
     switch (kindOf(tag)) {
       case REPLY:
       case ERROR:
-        this.readFragment(consumer, kindOf(tag), id, listener);
+        this.readAnswer(consumer, kindOf(tag), id, listener);
         break;
       case PING:
         listener.onPing(consumer);
@@ -63,25 +63,30 @@ export class AnswerReader {
     }
   }
 
-  private readFragment(consumer: RingConsumer, kind: number, id: number, listener: AnswerListener): void {
+  private readAnswer(consumer: RingConsumer, kind: number, id: number, listener: AnswerListener): void {
+    const { payloadOffset, payloadLength } = consumer;
     const hasMore = (flagsOf(consumer.tag) & MORE) !== 0;
     if (!listener.isPending(id)) {
       // It crossed a cancellation. Not even its fragments are worth keeping.
       this.reassembly.drop(kind, id);
       return;
     }
-    const bytes = copyOut(consumer, consumer.payloadOffset, consumer.payloadLength);
     if (!hasMore && !this.reassembly.has(kind, id)) {
-      this.deliver(kind, id, bytes, listener);
+      this.deliver(kind, id, copyOut(consumer, payloadOffset, payloadLength), listener);
       return;
     }
-    const message = this.reassembly.add(kind, id, consumer.aux, hasMore, bytes);
+    const message = this.reassembly.add(kind, id, consumer.aux, hasMore, consumer, payloadOffset, payloadLength);
     if (message !== null) this.deliver(kind, id, message.bytes, listener);
   }
 
-  private deliver(kind: number, id: number, bytes: Uint8Array, listener: AnswerListener): void {
-    if (kind === REPLY) listener.onAnswer(id, (codec) => codec.decodeOwned(bytes));
-    else listener.onError(id, parseError(bytes));
+  private deliver(kind: number, id: number, bytes: Uint8Array | null, listener: AnswerListener): void {
+    if (bytes === null) {
+      listener.onError(id, new PillionError('ERR_PILLION_TOO_LARGE', `the answer is longer than maxMessageBytes=${this.maxMessageBytes}`));
+    } else if (kind === REPLY) {
+      listener.onAnswer(id, (codec) => codec.decodeOwned(bytes));
+    } else {
+      listener.onError(id, parseError(bytes));
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Channel } from '../channel/channel.js';
 import { type Dialed, dial } from '../channel/dial.js';
-import type { NativeHandshakeStream } from '../channel/handshake-stream.js';
+import type { HandshakeStream, NativeHandshakeStream } from '../channel/handshake-stream.js';
 import type { Peer, PeerRules } from '../channel/peer.js';
 import { ShmChannel } from '../channel/shm.js';
 import { SocketChannel } from '../channel/socket.js';
@@ -10,6 +10,7 @@ import { copyOut, type Encoded, type PayloadCodec } from '../protocol/codec.js';
 import { CALL, CANCEL, EVENT, MAX_PING_BYTES, PONG, tagOf } from '../protocol/frame.js';
 import type { Hello } from '../protocol/handshake.js';
 import type { RingConsumer } from '../ring/consumer.js';
+import { privateCopy } from '../ring/copy.js';
 import type { RingMemory } from '../ring/memory.js';
 import { newClientCounters } from '../stats.js';
 import { AnswerReader } from './answer-reader.js';
@@ -19,6 +20,7 @@ import { FrameWriter, NOTHING } from './frame-writer.js';
 import { InlineWait } from './inline-wait.js';
 import { type PendingCall, PendingCalls, timeoutError } from './pending-calls.js';
 import { replay } from './replay.js';
+import { Waiters, type WaitOptions } from './waiters.js';
 
 /** What a name of the contract means to the session. */
 export interface Target {
@@ -48,11 +50,6 @@ export interface SessionListener {
   onDisconnect(reason: Error | null): void;
   /** A connection runs over the socket though shared memory was wanted. */
   onFallback(reason: string): void;
-}
-
-interface Waiter {
-  resolve(): void;
-  reject(error: Error): void;
 }
 
 /** What one connection adds to the session. */
@@ -85,8 +82,10 @@ export class ClientSession {
   private readonly inline: InlineWait;
   private readonly abort = new AbortController();
   private memory: ClientMemory;
-  private readyWaiters: Waiter[] = [];
-  private flushWaiters: (Waiter & { position: number })[] = [];
+  private readonly readyWaiters = new Waiters(() => this.updateWaits());
+  private readonly flushWaiters = new Waiters(() => this.updateWaits());
+  /** The connection whose handshake is under way. */
+  private dialing: HandshakeStream | null = null;
   private nextCallId = 1;
   private nextSequence = 1;
   private isAlive = false;
@@ -163,7 +162,7 @@ export class ClientSession {
     const id = this.nextCallId;
     this.nextCallId = id === 0xffffffff ? 1 : id + 1;
     this.counters.callsSent++;
-    if (target.isIdempotent) this.lastPayload = payload.bytes.slice(payload.start, payload.end);
+    if (target.isIdempotent) this.lastPayload = privateCopy(payload.bytes, payload.start, payload.end);
     this.lastRecordCount = Math.max(1, Math.ceil((payload.end - payload.start) / this.memory.producer.maxPayload));
     try {
       this.writer.write(target.tag, id, deadlineField(timeoutMs), payload);
@@ -279,6 +278,7 @@ export class ClientSession {
   private readOrWait(channel: Channel, leftMs: number): 1 | 0 | -1 {
     try {
       this.writer.pump();
+      this.checkFlushed();
       if (this.read(channel)) return 1;
       return leftMs > 0 ? channel.wait(Math.min(leftMs, 2 ** 30)) : 0;
     } catch (error) {
@@ -375,51 +375,47 @@ export class ClientSession {
   // --- waiting --------------------------------------------------------------------------------------------------
 
   /** Resolves when there is a connection. */
-  ready(): Promise<void> {
+  ready(options: WaitOptions): Promise<void> {
     if (this.isClosed) return Promise.reject(closedError());
     if (this.connection !== null) return Promise.resolve();
-    return this.waitIn(this.readyWaiters, {});
+    return this.readyWaiters.add(0, options);
   }
 
   /** Resolves when everything accepted so far has been handled. */
-  flush(): Promise<void> {
+  flush(options: WaitOptions): Promise<void> {
     if (this.isClosed) return Promise.reject(closedError());
-    const promise = this.waitIn(this.flushWaiters, { position: this.memory.producer.producerPosition | 0 });
-    this.checkFlushed();
+    const promise = this.flushWaiters.add(this.memory.producer.producerPosition | 0, options);
+    try {
+      this.checkFlushed();
+    } catch (error) {
+      this.dropConnectionOn(error);
+    }
     return promise;
   }
 
-  private waitIn<W extends Waiter>(list: W[], rest: Omit<W, keyof Waiter>): Promise<void> {
-    return new Promise((resolve, reject) => {
-      list.push({ ...rest, resolve, reject } as W);
-      this.updateWaits();
-    });
-  }
-
   private checkFlushed(): void {
-    if (this.flushWaiters.length === 0) return;
+    if (this.flushWaiters.size === 0) return;
     const { producer } = this.memory;
     producer.refreshHead();
-    const isDone = (waiter: { position: number }): boolean => ((producer.cachedHead - waiter.position) | 0) >= 0;
-    const done = this.flushWaiters.filter(isDone);
-    this.flushWaiters = this.flushWaiters.filter((waiter) => !isDone(waiter));
-    for (const waiter of done) waiter.resolve();
+    this.flushWaiters.resolveUpTo(producer.cachedHead);
     this.updateWaits();
   }
 
   /** Tells the channel what is waited for, and the process whether it may end. */
   private updateWaits(): void {
-    const isWaiting = this.pending.size > 0 || this.flushWaiters.length > 0;
-    const isAlive = isWaiting || this.readyWaiters.length > 0;
+    const isWaiting = this.pending.size > 0 || this.flushWaiters.size > 0;
+    const isAlive = isWaiting || this.readyWaiters.size > 0;
     const channel = this.connection?.channel;
     if (channel !== undefined) {
-      channel.waitForSpace(this.flushWaiters.length > 0 || this.writer.hasQueue);
+      channel.waitForSpace(this.flushWaiters.size > 0 || this.writer.hasQueue);
       channel.expectArrival(isWaiting);
       channel.keepAlive(isAlive);
     }
     if (isAlive === this.isAlive) return;
     this.isAlive = isAlive;
-    if (channel === undefined) this.backoff.keepAlive(isAlive);
+    this.backoff.keepAlive(isAlive);
+    if (isAlive) this.dialing?.ref();
+    else this.dialing?.unref();
   }
 
   // --- connecting -----------------------------------------------------------------------------------------------
@@ -450,8 +446,12 @@ export class ClientSession {
           isSent = true;
         },
         signal: this.abort.signal,
-        isRef: this.isAlive,
+        onOpen: (stream) => {
+          this.dialing = stream;
+          if (!this.isAlive) stream.unref();
+        },
       });
+      this.dialing = null;
       if (this.isClosed) {
         dialed.stream.destroy();
         return false;
@@ -459,6 +459,7 @@ export class ClientSession {
       this.connected(dialed);
       return true;
     } catch (error) {
+      this.dialing = null;
       this.lastError = describeFailure(error, options.path);
       // Whoever got the descriptor may write to the memory for ever. A server that took too long may even have read it.
       if (isSent && !this.isClosed) this.renewMemory(false, (error as PillionError).code === 'ERR_PILLION_TIMEOUT');
@@ -490,12 +491,10 @@ export class ClientSession {
     channel.listen({ onReady: () => this.onReady(channel), onHangup: (error) => this.onHangup(channel, error ?? null) });
     this.writer.useChannel(channel);
     channel.announce();
-    const waiters = this.readyWaiters;
-    this.readyWaiters = [];
+    this.readyWaiters.settleAll(null);
     this.updateWaits();
     if (fallbackReason !== undefined) this.listener.onFallback(fallbackReason);
     this.listener.onConnect();
-    for (const waiter of waiters) waiter.resolve();
   }
 
   /** The server is gone. What it had answered is still read; what it had not released goes to the next one. */
@@ -516,7 +515,6 @@ export class ClientSession {
     channel.close();
     this.renewMemory(connection.isLeaving && reason === null, true);
     this.updateWaits();
-    this.backoff.keepAlive(this.isAlive);
     this.listener.onDisconnect(reason);
     if (this.isClosed) return;
     // A server that breaks the protocol would be asked again and again without a pause.
@@ -551,7 +549,7 @@ export class ClientSession {
     if (wasConnected) this.counters.eventsReplayed += events;
     this.writer.useRing(this.memory.producer);
     this.settleCalls(queued, kept);
-    for (const waiter of this.flushWaiters) waiter.position = this.memory.producer.producerPosition | 0;
+    this.flushWaiters.moveTo(this.memory.producer.producerPosition | 0);
     old.segment?.close();
   }
 
@@ -584,9 +582,8 @@ export class ClientSession {
       connection.channel.close();
     }
     this.pending.rejectAll(() => error);
-    for (const waiter of [...this.readyWaiters, ...this.flushWaiters]) waiter.reject(error);
-    this.readyWaiters = [];
-    this.flushWaiters = [];
+    this.readyWaiters.settleAll(error);
+    this.flushWaiters.settleAll(error);
     this.memory.segment?.close();
   }
 

@@ -2,7 +2,7 @@ import type { Channel } from '../channel/channel.js';
 import { PillionError } from '../errors.js';
 import type { Encoded } from '../protocol/codec.js';
 import { kindOf, MORE } from '../protocol/frame.js';
-import { type Block, copyBytes } from '../ring/copy.js';
+import { type Block, copyBytes, privateCopy } from '../ring/copy.js';
 import { alignedLength } from '../ring/layout.js';
 import type { RingProducer } from '../ring/producer.js';
 
@@ -97,7 +97,7 @@ export class FrameWriter {
       this.channel?.announce();
       return;
     }
-    this.queueMessage(tag, correlationId, aux, payload.bytes.slice(payload.start, payload.end));
+    this.queueMessage(tag, correlationId, aux, privateCopy(payload.bytes, payload.start, payload.end));
   }
 
   /** The same for bytes that nobody else will change. */

@@ -2,7 +2,7 @@ import type { Channel } from '../channel/channel.js';
 import type { Peer } from '../channel/peer.js';
 import { messageOf, PillionError, ProtocolError } from '../errors.js';
 import { copyOut, type PayloadCodec } from '../protocol/codec.js';
-import { Reassembly } from '../protocol/fragments.js';
+import { type Reassembled, Reassembly } from '../protocol/fragments.js';
 import {
   CALL,
   CANCEL,
@@ -184,20 +184,23 @@ export class ServerSession {
     const route = this.routeOf(tag, 'event');
     const flags = flagsOf(tag);
     const sequence = consumer.correlationId;
-    if ((flags & MORE) !== 0 || !this.reassembly.isEmpty) {
-      const isPart = (flags & MORE) !== 0 || this.reassembly.has(EVENT, sequence);
-      if (isPart) {
-        const bytes = copyOut(consumer, consumer.payloadOffset, consumer.payloadLength);
-        const message = this.reassembly.add(EVENT, sequence, consumer.aux, (flags & MORE) !== 0, bytes);
-        // A fragment keeps its place until its event is handled: the last one's release covers those before.
-        if (message !== null)
-          this.handleEvent(route, flags, sequence, consumer.readPosition, () => (route.codec as PayloadCodec).decodeOwned(message.bytes));
-        return;
-      }
+    const { payloadOffset, payloadLength, readPosition } = consumer;
+    if ((flags & MORE) === 0 && (this.reassembly.isEmpty || !this.reassembly.has(EVENT, sequence))) {
+      this.handleEvent(route, flags, sequence, readPosition, () =>
+        (route.codec as PayloadCodec).decode(consumer, payloadOffset, payloadLength),
+      );
+      return;
     }
-    const end = consumer.readPosition;
-    this.handleEvent(route, flags, sequence, end, () =>
-      (route.codec as PayloadCodec).decode(consumer, consumer.payloadOffset, consumer.payloadLength),
+    const message = this.reassembly.add(EVENT, sequence, consumer.aux, (flags & MORE) !== 0, consumer, payloadOffset, payloadLength);
+    // A fragment keeps its place until its event is handled: the last one's release covers those before.
+    if (message !== null) this.handleEvent(route, flags, sequence, readPosition, () => this.decodeMessage(route, message));
+  }
+
+  private decodeMessage(route: Route, { bytes }: Reassembled): unknown {
+    if (bytes !== null) return (route.codec as PayloadCodec).decodeOwned(bytes);
+    throw new PillionError(
+      'ERR_PILLION_TOO_LARGE',
+      `"${route.name}" was sent more than the sidecar's maxMessageBytes=${this.options.maxMessageBytes}`,
     );
   }
 
@@ -245,18 +248,14 @@ export class ServerSession {
     const route = this.routeOf(tag, 'method');
     const id = consumer.correlationId >>> 0;
     const hasMore = (flagsOf(tag) & MORE) !== 0;
-    if (hasMore || (!this.reassembly.isEmpty && this.reassembly.has(CALL, id))) {
-      const bytes = copyOut(consumer, consumer.payloadOffset, consumer.payloadLength);
-      this.releases.pass(consumer.readPosition);
-      const message = this.reassembly.add(CALL, id, consumer.aux, hasMore, bytes);
-      if (message === null) return;
-      this.handleCall(route, id, message.aux, () => (route.codec as PayloadCodec).decodeOwned(message.bytes));
+    const { payloadOffset, payloadLength, aux } = consumer;
+    this.releases.pass(consumer.readPosition);
+    if (!hasMore && (this.reassembly.isEmpty || !this.reassembly.has(CALL, id))) {
+      this.handleCall(route, id, aux, () => (route.codec as PayloadCodec).decode(consumer, payloadOffset, payloadLength));
       return;
     }
-    this.releases.pass(consumer.readPosition);
-    this.handleCall(route, id, consumer.aux, () =>
-      (route.codec as PayloadCodec).decode(consumer, consumer.payloadOffset, consumer.payloadLength),
-    );
+    const message = this.reassembly.add(CALL, id, aux, hasMore, consumer, payloadOffset, payloadLength);
+    if (message !== null) this.handleCall(route, id, message.aux, () => this.decodeMessage(route, message));
   }
 
   private handleCall(route: Route, id: number, timeoutMs: number, decode: () => unknown): void {
