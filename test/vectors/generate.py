@@ -1,0 +1,360 @@
+#!/usr/bin/env python3
+"""Writes the golden byte vectors frames.json, handshake.json and segment.json beside this file.
+
+The bytes come from the rules in docs/protocol.md by plain struct.pack, and from no implementation of the protocol.
+`generate.py --check` writes nothing and fails if a file differs from what would be written.
+"""
+
+import json
+import os
+import struct
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+KINDS = {
+    "EVENT": 1, "CALL": 2, "REPLY": 3, "ERROR": 4, "CANCEL": 5, "ITEM": 6, "END": 7, "CREDIT": 8, "STATE": 9,
+    "PING": 10, "PONG": 11, "GOODBYE": 12,
+}
+SENDERS = {
+    "EVENT": ["client"], "CALL": ["client"], "REPLY": ["server"], "ERROR": ["server"], "CANCEL": ["client"],
+    "CREDIT": ["client", "server"], "PING": ["client", "server"], "PONG": ["client", "server"], "GOODBYE": ["server"],
+}
+MORE, REDELIVERED = 1, 4
+
+# The client's name table that every vector with a target refers to.
+NAMES = [
+    {"name": "log", "kind": "event", "codec": "msgpack"},
+    {"name": "line", "kind": "event", "codec": "json"},
+    {"name": "blob", "kind": "event", "codec": "raw"},
+    {"name": "verify", "kind": "method", "codec": "msgpack"},
+    {"name": "lookup", "kind": "method", "codec": "json"},
+    {"name": "digest", "kind": "method", "codec": "raw"},
+]
+
+
+def letters(count, first=0x61):
+    return bytes(first + number % 26 for number in range(count))
+
+
+def record(length, kind, flags, target, correlation, aux, payload):
+    """Header, payload, zeros to a multiple of 8."""
+    head = struct.pack("<I", length) + struct.pack("<BB", kind, flags) + struct.pack("<H", target)
+    head += struct.pack("<I", correlation) + struct.pack("<I", aux)
+    data = head + payload
+    while len(data) % 8:
+        data += b"\0"
+    return data
+
+
+def frame(name, kind, flags=0, target=0, correlation=0, aux=0, payload=b"", **more):
+    data = record(len(payload), KINDS[kind], flags, target, correlation, aux, payload)
+    return {
+        "name": name,
+        "kindName": kind,
+        "senders": SENDERS[kind],
+        "header": {
+            "payloadLength": len(payload), "kind": KINDS[kind], "flags": flags, "target": target,
+            "correlation": correlation, "aux": aux,
+        },
+        "more": bool(flags & MORE),
+        "redelivered": bool(flags & REDELIVERED),
+        "payload": payload.hex(),
+        "recordBytes": len(data),
+        "record": data.hex(),
+        **more,
+    }
+
+
+def frames():
+    out = []
+    for length in (0, 1, 7, 8, 9):
+        out.append(frame(f"event, raw payload of {length}", "EVENT", target=2, correlation=100 + length,
+                         payload=letters(length)))
+    out += [
+        frame("event, msgpack {\"n\": 1}", "EVENT", target=0, correlation=1, payload=bytes.fromhex("81a16e01")),
+        frame("event, json {\"n\":1}", "EVENT", target=1, correlation=2, payload=b'{"n":1}'),
+        frame("event, redelivered", "EVENT", flags=REDELIVERED, target=2, correlation=3, payload=b"again"),
+        frame("event, the last sequence number", "EVENT", target=2, correlation=0xFFFFFFFF, payload=b"z"),
+        frame("event, the number after the last", "EVENT", target=2, correlation=0, payload=b"a"),
+        frame("event, json, no value", "EVENT", target=1, correlation=4),
+        frame("event, json, UTF-8 of two, three and four bytes", "EVENT", target=1, correlation=5,
+              payload='"é€😀"'.encode()),
+    ]
+    for length in (0, 1, 7, 8, 9):
+        out.append(frame(f"call, raw payload of {length}, no limit", "CALL", target=5, correlation=200 + length,
+                         payload=letters(length)))
+    out += [
+        frame("call, the client waits 50 ms", "CALL", target=4, correlation=7, aux=50, payload=b'{"token":"x"}'),
+        frame("call, the longest wait", "CALL", target=3, correlation=8, aux=0xFFFFFFFF, payload=b"\xc0"),
+        frame("call, the last id", "CALL", target=5, correlation=0xFFFFFFFF, payload=b"id"),
+        frame("call, the id after the last", "CALL", target=5, correlation=1, payload=b"id"),
+    ]
+    for length in (0, 1, 7, 8, 9):
+        out.append(frame(f"reply, payload of {length}", "REPLY", correlation=200 + length, payload=letters(length)))
+    out += [
+        frame("reply to the last id", "REPLY", correlation=0xFFFFFFFF, payload=b"id"),
+        frame("error", "ERROR", correlation=7, payload=b'{"code":"ERR_PILLION_UNKNOWN_NAME","message":"no lookup"}'),
+        frame("error with name and stack", "ERROR", correlation=8,
+              payload=b'{"code":"E_FAIL","message":"failed","name":"TypeError","stack":"TypeError\\n    at f"}'),
+        frame("cancel", "CANCEL", correlation=7),
+        frame("cancel of the last id", "CANCEL", correlation=0xFFFFFFFF),
+        frame("credit, nothing released", "CREDIT", aux=0, transports=["socket"]),
+        frame("credit, 4096 released", "CREDIT", aux=4096, transports=["socket"]),
+        frame("credit, just before the count wraps", "CREDIT", aux=0xFFFFFFF8, transports=["socket"]),
+        frame("ping, empty", "PING", correlation=1),
+        frame("ping, any numbers", "PING", correlation=0xDEADBEEF, aux=0x01020304, payload=b"hello"),
+        frame("pong to it", "PONG", correlation=0xDEADBEEF, aux=0x01020304, payload=b"hello"),
+        frame("ping of 1024", "PING", correlation=2, payload=letters(1024)),
+        frame("goodbye", "GOODBYE"),
+    ]
+    return out
+
+
+def message(name, kind, target, correlation, aux, payload, capacity, flags=0):
+    """A message cut for a ring of this capacity: no record is longer than a quarter of it."""
+    room = capacity // 4 - 16
+    at, records = 0, []
+    while True:
+        part = payload[at:at + room]
+        last = at + len(part) == len(payload)
+        records.append(frame(f"{name}, fragment at {at}", kind, flags | (0 if last else MORE), target, correlation,
+                             at if at else aux, part))
+        at += len(part)
+        if last:
+            break
+    return {
+        "name": name, "kindName": kind, "ringCapacity": capacity, "largestRecord": capacity // 4, "target": target,
+        "correlation": correlation, "aux": aux, "flags": flags, "payload": payload.hex(), "records": records,
+    }
+
+
+def messages():
+    return [
+        message("a call of 2500 bytes", "CALL", 5, 21, 1500, letters(2500), 4096),
+        message("a call of exactly one whole record", "CALL", 5, 22, 0, letters(1008), 4096),
+        message("a call of one byte more", "CALL", 5, 23, 0, letters(1009), 4096),
+        message("an event of 3000 bytes", "EVENT", 2, 9, 0, letters(3000), 4096),
+        message("the same event, redelivered", "EVENT", 2, 9, 0, letters(3000), 4096, REDELIVERED),
+        message("a reply of 2016 bytes, two full records", "REPLY", 0, 21, 0, letters(2016), 4096),
+        message("an event that fills the ring", "EVENT", 2, 10, 0, letters(4032), 4096),
+    ]
+
+
+def reject():
+    """Records that break a rule, for a ring of 262144 bytes and the name table above."""
+    largest = 262144 // 4
+
+    def bad(name, sender, length, kind, flags=0, target=0, correlation=1, aux=0, payload=b"", **more):
+        return {"name": name, "sender": sender, "record": record(length, kind, flags, target, correlation, aux,
+                                                                 payload).hex(), **more}
+
+    return [
+        {"name": "all zeros", "sender": "client", "record": "00" * 16},
+        bad("kind 0 with an id", "client", 0, 0),
+        bad("ITEM, reserved", "client", 0, 6),
+        bad("END, reserved", "server", 0, 7),
+        bad("STATE, reserved", "server", 0, 9),
+        bad("kind 13", "client", 0, 13),
+        bad("kind 255", "server", 0, 255),
+        bad("EVENT from the server", "server", 1, 1, target=2, payload=b"a"),
+        bad("CALL from the server", "server", 1, 2, target=5, payload=b"a"),
+        bad("CANCEL from the server", "server", 0, 5),
+        bad("REPLY from the client", "client", 1, 3, payload=b"a"),
+        bad("ERROR from the client", "client", 2, 4, payload=b"{}"),
+        bad("GOODBYE from the client", "client", 0, 12, correlation=0),
+        bad("flag META", "client", 1, 1, flags=2, target=2, payload=b"a"),
+        bad("flag 8", "client", 1, 1, flags=8, target=2, payload=b"a"),
+        bad("flag 128", "server", 1, 3, flags=128, payload=b"a"),
+        bad("target beyond the table", "client", 1, 1, target=len(NAMES), payload=b"a"),
+        bad("target 65535", "client", 1, 2, target=0xFFFF, payload=b"a"),
+        bad("EVENT to a method", "client", 1, 1, target=5, payload=b"a"),
+        bad("CALL to an event", "client", 1, 2, target=2, payload=b"a"),
+        bad("length 0xFFFFFFFF", "client", 0xFFFFFFFF, 1, target=2),
+        bad("length 0x80000000", "client", 0x80000000, 1, target=2),
+        bad("length beyond what was published", "client", 9, 1, target=2, payload=b"8 bytes."),
+        bad("a record of a quarter and 8 bytes", "client", largest - 16 + 1, 1, target=2,
+            payload=letters(largest - 16 + 1), abridged=True),
+    ]
+
+
+# --- handshake ---------------------------------------------------------------------------------------------------
+
+
+def handshake(name, number, lowest, highest, body):
+    data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    head = b"PILN" + struct.pack("<B", number) + b"\0" + struct.pack("<HHHI", lowest, highest, 0, len(data))
+    return {
+        "name": name,
+        "fields": {"message": number, "lowest": lowest, "highest": highest, "bodyBytes": len(data)},
+        "header": head.hex(),
+        "bodyHex": data.hex(),
+        "bytes": (head + data).hex(),
+        "body": body,
+    }
+
+
+def handshakes():
+    hello = {
+        "contract": "audit", "clientId": "0123456789abcdef", "names": NAMES, "transports": ["shm", "socket"],
+        "ringBytes": [262144, 262144], "maxMessageBytes": 16777216, "features": [], "pid": 4711,
+        "runtime": "node 20.20.2",
+    }
+    socket_only = {**hello, "transports": ["socket"], "noShmReason": "no addon: ünïcödé and \"quotes\""}
+    welcome = {
+        "contract": "audit", "transport": "shm", "names": [NAMES[3], NAMES[0], NAMES[2]],
+        "maxMessageBytes": 16777216, "features": [], "serverId": "fedcba9876543210", "pid": 4712,
+        "runtime": "python 3.11.7",
+    }
+    return [
+        handshake("HELLO with shared memory", 1, 1, 1, hello),
+        handshake("HELLO without shared memory", 1, 1, 1, socket_only),
+        handshake("HELLO from the future that still speaks version 1", 1, 1, 3,
+                  {**hello, "features": ["tracing"], "colour": {"unknown": ["fields", "are", "ignored"]}}),
+        handshake("HELLO of a takeover", 1, 1, 1, {**hello, "names": [], "transports": ["socket"], "takeover": True}),
+        handshake("WELCOME with shared memory", 2, 1, 1, welcome),
+        handshake("WELCOME without shared memory", 2, 1, 1,
+                  {**welcome, "transport": "socket", "reason": "no descriptor came with HELLO"}),
+    ] + [
+        handshake(f"REFUSE {code}", 3, 1, 1, {"code": f"ERR_PILLION_{code}", "message": message})
+        for code, message in (
+            ("VERSION", "the client speaks 2 to 9, this server 1"), ("CONTRACT", "this server speaks \"audit\""),
+            ("FORBIDDEN", "uid 1001 is not allowed"), ("BAD_SEGMENT", "seals 0x2"), ("BUSY", "64 clients"),
+            ("PROTOCOL", "the body is not JSON"),
+        )
+    ]
+
+
+# --- segment -----------------------------------------------------------------------------------------------------
+
+
+def page0(header, one, two, control):
+    """The first 0x800 bytes of a segment."""
+    data = bytearray(0x800)
+    words = {
+        0x000: 0x314E4C50, 0x004: 1, 0x008: header + one + two, 0x00C: header,
+        0x010: header, 0x014: one, 0x018: header + one, 0x01C: two, **control,
+    }
+    for offset, value in words.items():
+        data[offset:offset + 4] = struct.pack("<I", value)
+    return data, words
+
+
+CONTROL = {
+    "0.tail": 0x400, "0.head": 0x480, "0.parked": 0x500, "0.starved": 0x580,
+    "1.tail": 0x600, "1.head": 0x680, "1.parked": 0x700, "1.starved": 0x780,
+}
+
+
+def segment(name, header, one, two, **control):
+    data, words = page0(header, one, two, {CONTROL[key.replace("_", ".")[1:]]: value for key, value in control.items()})
+    return {
+        "name": name,
+        "segmentBytes": header + one + two,
+        "headerBytes": header,
+        "rings": [{"dataOffset": header, "capacity": one}, {"dataOffset": header + one, "capacity": two}],
+        "words": {f"0x{offset:03x}": struct.pack("<I", value).hex() for offset, value in sorted(words.items())},
+        "page0": bytes(data).hex(),
+    }
+
+
+def ring(name, capacity, head, made):
+    """A ring of zeros with these records from position head on."""
+    image = bytearray(capacity)
+    position, listed = head, []
+    for item in made:
+        data = bytes.fromhex(item["record"])
+        for number, byte in enumerate(data):
+            image[(position + number) % capacity] = byte
+        listed.append({
+            "position": position, "offset": position % capacity, "wraps": position % capacity + len(data) > capacity,
+            **item,
+        })
+        position = (position + len(data)) % 2**32
+    return {"name": name, "capacity": capacity, "head": head, "tail": position,
+            "used": (position - head) % 2**32, "records": listed, "image": bytes(image).hex()}
+
+
+def rings():
+    def event(number, length):
+        return frame(f"event of {length}", "EVENT", target=2, correlation=number, payload=letters(length))
+
+    return [
+        ring("empty", 4096, 0, []),
+        ring("three records at the start", 4096, 0, [event(1, 0), event(2, 5), event(3, 16)]),
+        ring("a payload across the end", 4096, 4096 - 40, [event(1, 64), event(2, 1)]),
+        ring("a header across the end, 8 and 8", 4096, 4096 - 8, [event(1, 20), event(2, 0)]),
+        ring("a record that ends at the end", 4096, 4096 - 32, [event(1, 16), event(2, 16)]),
+        ring("only padding beyond the end", 4096, 4096 - 16, [event(1, 1), event(2, 0)]),
+        ring("positions across 2^32", 4096, 2**32 - 48, [event(1, 20), event(2, 40), event(3, 3)]),
+        ring("positions across 2^32 and a header across the end", 4096, 2**32 - 8, [event(1, 9), event(2, 2)]),
+        ring("exactly full: four records of a quarter", 4096, 1024 + 8, [event(number, 1008) for number in range(4)]),
+        ring("a second lap", 4096, 3 * 4096 + 4000, [event(1, 100), event(2, 7)]),
+    ]
+
+
+# --- files -------------------------------------------------------------------------------------------------------
+
+ABOUT = "Generated by generate.py from docs/protocol.md. All byte strings are hexadecimal; offsets of words are in hex."
+
+
+def files():
+    return {
+        "frames.json": {
+            "about": ABOUT, "version": 1, "names": NAMES, "frames": frames(), "messages": messages(),
+            "reject": {"ringCapacity": 262144, "records": reject()},
+        },
+        "handshake.json": {"about": ABOUT, "version": 1, "messages": handshakes()},
+        "segment.json": {
+            "about": ABOUT, "version": 1, "controlWords": {key: f"0x{value:03x}" for key, value in CONTROL.items()},
+            "names": NAMES,
+            "segments": [
+                segment("default: two rings of 262144", 4096, 262144, 262144),
+                segment("the smallest", 4096, 4096, 4096),
+                segment("a large first ring, a header of 64 KiB", 65536, 1073741824, 4096),
+                segment("written to before it was connected", 4096, 262144, 262144, _0_tail=0x30),
+                segment("positions that will wrap", 4096, 262144, 262144, _0_tail=0xFFFFFF00, _0_head=0xFFFFFF00,
+                        _1_tail=0xFFFFFF00, _1_head=0xFFFFFF00),
+                segment("a sleeping server, a starved client, a dozing client", 4096, 262144, 262144, _0_tail=262144,
+                        _0_head=0, _0_parked=1, _0_starved=1, _1_parked=2),
+            ],
+            "rings": rings(),
+        },
+    }
+
+
+def shorten(item):
+    """A long record in `reject` is told by its header and its length, to keep the file small."""
+    if item.get("abridged"):
+        data = bytes.fromhex(item["record"])
+        item["header"], item["recordBytes"] = data[:16].hex(), len(data)
+        del item["record"]
+    return item
+
+
+def main():
+    check = sys.argv[1:] == ["--check"]
+    wrong = 0
+    for name, content in files().items():
+        if "reject" in content:
+            content["reject"]["records"] = [shorten(item) for item in content["reject"]["records"]]
+        text = json.dumps(content, ensure_ascii=True, indent=1) + "\n"
+        path = os.path.join(HERE, name)
+        if check:
+            try:
+                with open(path, encoding="utf-8") as file:
+                    same = file.read() == text
+            except OSError:
+                same = False
+            if not same:
+                wrong += 1
+                print(f"{name} differs from what generate.py writes", file=sys.stderr)
+        else:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+            print(f"{name}: {len(text)} characters")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
