@@ -19,7 +19,8 @@ export const MORE = 1;
 export const META = 2;
 export const REDELIVERED = 4;
 
-export const MAX_PING_BYTES = 1024;
+/** So that a PONG fits a record of the smallest ring. */
+export const MAX_PING_BYTES = 1008;
 
 /** Kind, flags and target share the second word of a record: the "tag". */
 export function tagOf(kind: number, flags: number, target: number): number {
@@ -70,13 +71,24 @@ function forbiddenFlags(allowed: Map<number, number>): Int16Array {
 const forbiddenFromClient = forbiddenFlags(flagsFromClient);
 const forbiddenFromServer = forbiddenFlags(flagsFromServer);
 
-/** Throws ProtocolError unless the tag's kind and flags may come from this side. */
+/** Throws ProtocolError unless the tag's kind, flags and target may come from this side. */
 export function checkTag(tag: number, from: 'client' | 'server'): void {
   const forbidden = (from === 'client' ? forbiddenFromClient : forbiddenFromServer)[tag & 0xff] as number;
   if (forbidden < 0) throw new ProtocolError(`a ${from} must not send a frame of kind ${nameOfKind(kindOf(tag))}`);
   if ((flagsOf(tag) & forbidden) !== 0) {
     throw new ProtocolError(`a frame of kind ${nameOfKind(kindOf(tag))} must not carry flags=${flagsOf(tag)}`);
   }
+  if (tag >>> 16 !== 0 && kindOf(tag) !== EVENT && kindOf(tag) !== CALL) {
+    throw new ProtocolError(`a frame of kind ${nameOfKind(kindOf(tag))} has no target, but carries ${targetOf(tag)}`);
+  }
+}
+
+/** Throws ProtocolError if a frame carries more payload than its kind allows; for kinds other than messages. */
+export function checkControlLength(tag: number, payloadLength: number): void {
+  const kind = kindOf(tag);
+  const allowed = kind === PING || kind === PONG ? MAX_PING_BYTES : 0;
+  if (payloadLength > allowed)
+    throw new ProtocolError(`a frame of kind ${nameOfKind(kind)} carries ${payloadLength} bytes, allowed are ${allowed}`);
 }
 
 /** The payload of an ERROR frame. */

@@ -28,6 +28,7 @@ export class RingConsumer implements Block {
   private released: number;
   private publishedHead: number;
   private tail: number;
+  private isSealed = false;
 
   /** Starts at the ring's `head`, whatever it is: nothing was read yet. */
   constructor(memory: RingMemory) {
@@ -63,7 +64,14 @@ export class RingConsumer implements Block {
 
   /** Is there a record to read? Loads and checks `tail` when the known records are used up. */
   hasNext(): boolean {
-    return this.position !== this.tail || this.refreshTail();
+    return this.position !== this.tail || (!this.isSealed && this.refreshTail());
+  }
+
+  /** The producer is gone: looks at `tail` once more and never again, because somebody may have inherited the memory and write for ever. */
+  seal(): void {
+    if (this.isSealed) return;
+    this.refreshTail();
+    this.isSealed = true;
   }
 
   private refreshTail(): boolean {

@@ -1,7 +1,19 @@
 import { PillionError, ProtocolError, RemoteError } from '../errors.js';
 import { copyOut, type PayloadCodec } from '../protocol/codec.js';
 import { Reassembly } from '../protocol/fragments.js';
-import { checkTag, ERROR, type ErrorPayload, flagsOf, GOODBYE, kindOf, MORE, PING, REPLY, tagOf } from '../protocol/frame.js';
+import {
+  checkControlLength,
+  checkTag,
+  ERROR,
+  type ErrorPayload,
+  flagsOf,
+  GOODBYE,
+  kindOf,
+  MORE,
+  PING,
+  REPLY,
+  tagOf,
+} from '../protocol/frame.js';
 import type { RingConsumer } from '../ring/consumer.js';
 
 /** Who hears of what a server's frames say. */
@@ -48,11 +60,13 @@ export class AnswerReader {
       return;
     }
     checkTag(tag, 'server');
-    switch (kindOf(tag)) {
-      case REPLY:
-      case ERROR:
-        this.readAnswer(consumer, kindOf(tag), id, listener);
-        break;
+    const kind = kindOf(tag);
+    if (kind === REPLY || kind === ERROR) {
+      this.readAnswer(consumer, kind, id, listener);
+      return;
+    }
+    checkControlLength(tag, consumer.payloadLength);
+    switch (kind) {
       case PING:
         listener.onPing(consumer);
         break;

@@ -7,7 +7,7 @@ import { SocketChannel } from '../channel/socket.js';
 import { messageOf, PillionError, ProtocolError } from '../errors.js';
 import { type NativeAddon, type NativeSocket, systemError } from '../native.js';
 import { copyOut, type Encoded, type PayloadCodec } from '../protocol/codec.js';
-import { CALL, CANCEL, EVENT, MAX_PING_BYTES, PONG, tagOf } from '../protocol/frame.js';
+import { CALL, CANCEL, EVENT, PONG, tagOf } from '../protocol/frame.js';
 import type { Hello } from '../protocol/handshake.js';
 import type { RingConsumer } from '../ring/consumer.js';
 import { privateCopy } from '../ring/copy.js';
@@ -360,7 +360,7 @@ export class ClientSession {
   }
 
   onPing(consumer: RingConsumer): void {
-    const bytes = copyOut(consumer, consumer.payloadOffset, Math.min(consumer.payloadLength, MAX_PING_BYTES));
+    const bytes = copyOut(consumer, consumer.payloadOffset, consumer.payloadLength);
     this.writer.write(tagOf(PONG, 0, 0), consumer.correlationId, consumer.aux, { bytes, words: null, start: 0, end: bytes.length });
   }
 
@@ -503,6 +503,7 @@ export class ClientSession {
     if (connection?.channel !== channel) return;
     let reason = error;
     try {
+      channel.consumer.seal();
       this.read(channel);
       this.checkFlushed();
     } catch (fault) {

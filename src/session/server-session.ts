@@ -6,6 +6,7 @@ import { type Reassembled, Reassembly } from '../protocol/fragments.js';
 import {
   CALL,
   CANCEL,
+  checkControlLength,
   checkTag,
   ERROR,
   type ErrorPayload,
@@ -13,7 +14,6 @@ import {
   flagsOf,
   GOODBYE,
   kindOf,
-  MAX_PING_BYTES,
   MORE,
   PING,
   PONG,
@@ -157,18 +157,21 @@ export class ServerSession {
         this.readCall(consumer, tag);
         break;
       case CANCEL:
+        checkControlLength(tag, consumer.payloadLength);
         this.reassembly.drop(CALL, consumer.correlationId);
         this.running.get(consumer.correlationId >>> 0)?.abort(new PillionError('ERR_PILLION_CLOSED', 'the caller has cancelled'));
         this.releases.pass(consumer.readPosition);
         break;
       case PING: {
-        const bytes = copyOut(consumer, consumer.payloadOffset, Math.min(consumer.payloadLength, MAX_PING_BYTES));
+        checkControlLength(tag, consumer.payloadLength);
+        const bytes = copyOut(consumer, consumer.payloadOffset, consumer.payloadLength);
         this.writer.write(tagOf(PONG, 0, 0), consumer.correlationId, consumer.aux, { bytes, words: null, start: 0, end: bytes.length });
         this.releases.pass(consumer.readPosition);
         this.updatePause();
         break;
       }
       default:
+        checkControlLength(tag, consumer.payloadLength);
         this.releases.pass(consumer.readPosition);
     }
   }
@@ -383,6 +386,7 @@ export class ServerSession {
     let reason = error;
     try {
       this.isPaused = false;
+      this.channel.consumer.seal();
       while (!this.isEnded && !this.isLeaving && this.readBatch(BATCH));
     } catch (fault) {
       reason ??= fault as Error;
