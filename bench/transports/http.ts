@@ -1,0 +1,73 @@
+import { once } from 'node:events';
+import type { IncomingMessage, RequestOptions } from 'node:http';
+import { Agent, createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import type { Lookup } from '../payload.js';
+import type { Tally } from '../tally.js';
+import type { Link, Place, Service, Transport } from './transport.js';
+
+/** `node:http` with a keep-alive agent: one POST per message, over one connection. */
+export const http: Transport = {
+  serve: serveOverTcp,
+  connect: async (_place, port) => open({ host: '127.0.0.1', port: Number(port) }),
+};
+
+export const httpOverUnixSocket: Transport = {
+  serve: (place, tally) => serve(tally, { path: join(place.directory, 'http.sock') }),
+  connect: async (_place, socketPath) => open({ socketPath }),
+};
+
+/** Also the other end of `fetch`. */
+export function serveOverTcp(_place: Place, tally: Tally): Promise<Service> {
+  return serve(tally, { port: 0, host: '127.0.0.1' });
+}
+
+async function serve(tally: Tally, where: { path?: string; port?: number; host?: string }): Promise<Service> {
+  const server = createServer(async (request, response) => {
+    const body = await readAll(request);
+    const reply =
+      request.url === '/lookup' ? Buffer.from(JSON.stringify(tally.lookup(JSON.parse(body.toString()) as Lookup))) : tally.answer(body);
+    response.writeHead(200, { 'content-length': reply.length }).end(reply);
+  });
+  // A lane may rest longer than the five seconds after which Node closes an idle connection.
+  server.keepAliveTimeout = 0;
+  server.listen(where);
+  await once(server, 'listening');
+  return {
+    address: where.path ?? String((server.address() as AddressInfo).port),
+    async close() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+function open(where: RequestOptions): Link {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const post = (path: string, body: Uint8Array) =>
+    new Promise<Buffer>((resolve, reject) => {
+      const headers = { 'content-length': body.length };
+      const outgoing = request({ ...where, agent, method: 'POST', path, headers }, (response) => {
+        readAll(response).then(resolve, reject);
+      });
+      outgoing.on('error', reject);
+      outgoing.end(body);
+    });
+  return {
+    call: (payload) => post('/bytes', payload),
+    lookup: async (value) => JSON.parse((await post('/lookup', Buffer.from(JSON.stringify(value)))).toString()),
+    async close() {
+      agent.destroy();
+    },
+  };
+}
+
+function readAll(message: IncomingMessage): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    message.on('data', (chunk: Buffer) => chunks.push(chunk));
+    message.on('end', () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)));
+    message.on('error', reject);
+  });
+}
