@@ -187,6 +187,19 @@ bool LoopHub::IsAnyExpecting() const {
   return false;
 }
 
+bool LoopHub::IsAnyEager() const {
+  for (const LoopWatch* watch : hot_) {
+    if (watch->IsEager()) return true;
+  }
+  return false;
+}
+
+// How long to spin now: what the past suggests, or as long as allowed in the middle of a message.
+uint64_t LoopHub::SpinLimitNs() const {
+  const uint64_t limit = predictor_.LimitNs();
+  return limit == 0 && IsAnyEager() ? predictor_.ConfiguredLimitNs() : limit;
+}
+
 void LoopHub::StartIdleWait() {
   if (!IsAnyExpecting()) {
     idle_since_ns_ = 0;
@@ -202,7 +215,7 @@ void LoopHub::NoteArrival(bool while_spinning) {
 }
 
 bool LoopHub::SpinForAny() {
-  const uint64_t limit = predictor_.LimitNs();
+  const uint64_t limit = SpinLimitNs();
   if (limit == 0 || idle_since_ns_ == 0) return false;
   const uint64_t deadline = uv_hrtime() + limit;
   do {
@@ -219,7 +232,7 @@ bool LoopHub::SpinForAny() {
 }
 
 bool LoopHub::SpinAdaptively(LoopWatch* watch) {
-  const uint64_t limit = predictor_.LimitNs();
+  const uint64_t limit = SpinLimitNs();
   if (limit == 0) return false;
   const uint64_t now = uv_hrtime();
   if (now >= turn_deadline_ns_) return false;

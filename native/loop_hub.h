@@ -66,6 +66,8 @@ class LoopHub {
   bool ParkAll();
   bool IsAnyReady() const;
   bool IsAnyExpecting() const;
+  bool IsAnyEager() const;
+  uint64_t SpinLimitNs() const;
   void StartIdleWait();
   void SetPlace(LoopWatch* watch, int place);
 

@@ -17,14 +17,15 @@ class LoopHub;
 // or process sees them). Twin: WatchState in src/channel/watch-state.ts.
 enum WatchState : uint32_t {
   kReadPosition = 0,  // how far the inbound ring has been read
-  kWantsSpace = 1,    // 1: the outbound ring was too full; tell me when its head moves
+  kWantsSpace = 1,    // not 0: tell me when the head of the outbound ring moves; 2: a message waits for it
   kCachedHead = 2,    // the head that the producer last saw
   kExpecting = 3,     // not 0: an arrival is expected, so a spin may pay
   kEventCount = 4,    // events read so far; while it moves, the consumer dozes rather than sleeps
   kPaused = 5,        // not 0: do not report data (the reader waits for something else)
   kKeepAlive = 6,     // not 0: the connection should keep the process alive
   kIsRef = 7,         // it does; TypeScript refs at once, the hub unrefs before the loop blocks
-  kWatchStateWords = 8,
+  kEager = 8,         // not 0: the rest of a message is on its way, so a spin pays whatever the past says
+  kWatchStateWords = 16,
 };
 
 // What the callback is told, as bits. Twin: WatchEvent in src/native.ts.
@@ -46,6 +47,8 @@ class LoopWatch : public Napi::ObjectWrap<LoopWatch>, public ReadableListener {
     return state_[kWantsSpace] != 0 && out_head_->load(std::memory_order_acquire) != state_[kCachedHead];
   }
   bool IsExpecting() const { return state_[kExpecting] != 0; }
+  // In the middle of a message: the peer reads or writes the next fragment right now.
+  bool IsEager() const { return state_[kEager] != 0 || state_[kWantsSpace] == 2; }
   // Announces sleep (docs/protocol.md, "Parking" and "Starving"). False: something came meanwhile, stay awake.
   bool Park(SharedWord::value_type how);
   void Unpark();

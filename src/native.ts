@@ -52,7 +52,8 @@ export const EVENT_COUNT = 4;
 export const PAUSED = 5;
 export const KEEP_ALIVE = 6;
 export const IS_REF = 7;
-export const WATCH_STATE_WORDS = 8;
+export const EAGER = 8;
+export const WATCH_STATE_WORDS = 16;
 
 export interface NativeWatch {
   notify(): number;

@@ -31,10 +31,12 @@ export interface Channel {
   announce(): void;
   /** After a batch of reads and releases: tell the peer about the space, and remember how far was read. */
   settle(): void;
-  /** While on, `onReady` is also called when the peer gives space back. Call after the producer found too little. */
-  waitForSpace(on: boolean): void;
+  /** While not `no`, `onReady` is also called when the peer gives space back. `message`: in the middle of a message, so it will be soon. Call after looking. */
+  waitForSpace(what: 'no' | 'flush' | 'message'): void;
   /** Is an arrival expected? Then waiting for it may spin. */
   expectArrival(on: boolean): void;
+  /** Has a part of a message arrived? Then the rest will be here soon. */
+  expectRest(on: boolean): void;
   /** Events were read: while they keep coming the loop dozes rather than sleeps. */
   noteEvents(count: number): void;
   /** While on, arriving data does not cause `onReady`. */

@@ -10,6 +10,7 @@ import {
   parseRefusal,
   parseWelcome,
   REFUSE,
+  refusalCodes,
   WELCOME,
   type Welcome,
 } from '../protocol/handshake.js';
@@ -83,15 +84,6 @@ export async function dial(options: DialOptions): Promise<Dialed> {
     options.signal.removeEventListener('abort', abort);
   }
 }
-
-const refusalCodes = new Set<string>([
-  'ERR_PILLION_VERSION',
-  'ERR_PILLION_CONTRACT',
-  'ERR_PILLION_FORBIDDEN',
-  'ERR_PILLION_BAD_SEGMENT',
-  'ERR_PILLION_BUSY',
-  'ERR_PILLION_PROTOCOL',
-]);
 
 function refusalError({ code, message }: { code: string; message: string }): PillionError {
   const known = (refusalCodes.has(code) ? code : 'ERR_PILLION_PROTOCOL') as PillionErrorCode;

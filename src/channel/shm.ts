@@ -1,5 +1,6 @@
 import {
   CACHED_HEAD,
+  EAGER,
   EVENT_COUNT,
   EXPECTING,
   HANGUP,
@@ -90,10 +91,19 @@ export class ShmChannel implements Channel {
     if (this.consumer.publishHead()) this.ringBell();
   }
 
-  waitForSpace(on: boolean): void {
-    if (on) this.state[CACHED_HEAD] = this.producer.cachedHead;
-    this.state[WANTS_SPACE] = on ? 1 : 0;
-    if (on) this.unpark();
+  waitForSpace(what: 'no' | 'flush' | 'message'): void {
+    const { state } = this;
+    if (what === 'no') {
+      state[WANTS_SPACE] = 0;
+      return;
+    }
+    state[CACHED_HEAD] = this.producer.cachedHead;
+    state[WANTS_SPACE] = what === 'flush' ? 1 : 2;
+    this.unpark();
+  }
+
+  expectRest(on: boolean): void {
+    this.state[EAGER] = on ? 1 : 0;
   }
 
   expectArrival(on: boolean): void {

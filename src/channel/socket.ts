@@ -224,9 +224,11 @@ export class SocketChannel implements Channel {
     if (this.isCreditPrompt || (this.consumer.releasedPosition - this.reported) >>> 0 >= this.inbox.capacity / 4) this.schedulePump();
   }
 
-  waitForSpace(on: boolean): void {
-    this.wantsSpace = on;
+  waitForSpace(what: 'no' | 'flush' | 'message'): void {
+    this.wantsSpace = what !== 'no';
   }
+
+  expectRest(): void {}
 
   expectArrival(): void {}
 

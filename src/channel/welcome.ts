@@ -9,6 +9,7 @@ import {
   parseHandshakeHeader,
   parseHello,
   REFUSE,
+  refusalCodes,
   WELCOME,
   type Welcome,
 } from '../protocol/handshake.js';
@@ -72,7 +73,7 @@ export async function welcome(stream: HandshakeStream, options: WelcomeOptions, 
     }
     return { kind: 'client', hello, peer, segment };
   } catch (error) {
-    if (mayRefuse && error instanceof PillionError) refuse(stream, error);
+    if (mayRefuse && error instanceof PillionError && refusalCodes.has(error.code)) refuse(stream, error);
     stream.destroy();
     throw isLate ? new PillionError('ERR_PILLION_TIMEOUT', `no complete HELLO within ${options.timeoutMs} ms`, { cause: error }) : error;
   } finally {

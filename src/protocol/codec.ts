@@ -22,6 +22,8 @@ export interface Encoded extends Block {
   words: Int32Array | null;
   start: number;
   end: number;
+  /** Nobody will change these bytes while the message is on its way, so they need not be copied if it has to wait. */
+  isStable: boolean;
 }
 
 /** What the session works with: encodes into a block that is used again, decodes straight from the ring through a private copy. */
@@ -61,7 +63,7 @@ function shrink(scratch: Scratch): Scratch {
 
 class RawCodec implements PayloadCodec {
   readonly name = 'raw';
-  private readonly encoded: Encoded = { bytes: new Uint8Array(0), words: null, start: 0, end: 0 };
+  private readonly encoded: Encoded = { bytes: new Uint8Array(0), words: null, start: 0, end: 0, isStable: true };
 
   encode(value: unknown): Encoded {
     if (!(value instanceof Uint8Array)) {
@@ -86,7 +88,7 @@ class JsonCodec implements PayloadCodec {
   private scratch = new Scratch(SCRATCH_BYTES);
   private readonly encoder = new TextEncoder();
   private readonly decoder = new TextDecoder('utf-8', { fatal: true });
-  private readonly encoded: Encoded = { bytes: this.scratch.bytes, words: this.scratch.words, start: 0, end: 0 };
+  private readonly encoded: Encoded = { bytes: this.scratch.bytes, words: this.scratch.words, start: 0, end: 0, isStable: false };
 
   encode(value: unknown): Encoded {
     const encoded = this.encoded;
@@ -130,7 +132,13 @@ class MsgpackCodec implements PayloadCodec {
   // Values from a peer: no clone references, no shared structures, nothing that points into the scratch block.
   private readonly unpackr = new Unpackr({ useRecords: false, copyBuffers: true, structuredClone: false, int64AsType: 'auto' as 'number' });
   private scratch = Buffer.from(new ArrayBuffer(SCRATCH_BYTES));
-  private readonly encoded: Encoded = { bytes: this.scratch, words: new Int32Array(this.scratch.buffer), start: 0, end: 0 };
+  private readonly encoded: Encoded = {
+    bytes: this.scratch,
+    words: new Int32Array(this.scratch.buffer),
+    start: 0,
+    end: 0,
+    isStable: false,
+  };
   private readonly range = { start: 0, end: 0 };
   private source: Uint8Array | null = null;
   private sourceBuffer: Buffer = this.scratch;
@@ -157,10 +165,12 @@ class MsgpackCodec implements PayloadCodec {
       if (packed === this.scratch) {
         encoded.bytes = this.scratch;
         encoded.words ??= new Int32Array(this.scratch.buffer);
+        encoded.isStable = false;
       } else {
         // It did not fit, and msgpackr made a block of its own.
         encoded.bytes = packed;
         encoded.words = null;
+        encoded.isStable = true;
       }
       return encoded;
     } catch (cause) {
@@ -196,7 +206,7 @@ class MsgpackCodec implements PayloadCodec {
 class CustomCodec implements PayloadCodec {
   readonly name: string;
   private readonly codec: Codec;
-  private readonly encoded: Encoded = { bytes: new Uint8Array(0), words: null, start: 0, end: 0 };
+  private readonly encoded: Encoded = { bytes: new Uint8Array(0), words: null, start: 0, end: 0, isStable: false };
 
   constructor(codec: Codec) {
     this.name = codec.name;

@@ -1,5 +1,5 @@
 import { ProtocolError } from '../errors.js';
-import { type Block, copyBytes } from '../ring/copy.js';
+import { type Block, copyBytes, privateCopy } from '../ring/copy.js';
 
 /** docs/protocol.md, section 5: how many unfinished messages one peer may have. */
 export const MAX_UNFINISHED_MESSAGES = 64;
@@ -15,14 +15,18 @@ export interface Reassembled {
 class Unfinished implements Reassembled {
   readonly aux: number;
   length = 0;
-  private buffer: Buffer | null = Buffer.alloc(0);
+  private buffer: Buffer | null;
 
-  constructor(aux: number) {
+  constructor(aux: number, likelyLength: number) {
     this.aux = aux;
+    this.buffer = Buffer.allocUnsafeSlow(likelyLength);
   }
 
   get bytes(): Uint8Array | null {
-    return this.buffer === null ? null : this.buffer.subarray(0, this.length);
+    const { buffer, length } = this;
+    if (buffer === null || buffer.length === length) return buffer;
+    // Do not make the receiver keep much more than it got.
+    return buffer.length > 2 * length ? privateCopy(buffer, 0, length) : buffer.subarray(0, length);
   }
 
   get heldBytes(): number {
@@ -50,6 +54,8 @@ class Unfinished implements Reassembled {
 export class Reassembly {
   private readonly unfinished = new Map<number, Unfinished>();
   private readonly maxMessageBytes: number;
+  /** Messages of one connection tend to be alike; the peer has sent as much before, so this is no claim. */
+  private lastLength = 0;
 
   constructor(maxMessageBytes: number) {
     this.maxMessageBytes = maxMessageBytes;
@@ -74,7 +80,7 @@ export class Reassembly {
       if (this.unfinished.size >= MAX_UNFINISHED_MESSAGES) {
         throw new ProtocolError(`more than ${MAX_UNFINISHED_MESSAGES} messages are unfinished`);
       }
-      message = new Unfinished(aux);
+      message = new Unfinished(aux, this.lastLength);
       this.unfinished.set(key, message);
     } else if (aux >>> 0 !== message.length) {
       throw new ProtocolError(`a fragment says it starts at byte ${aux >>> 0}, but ${message.length} bytes have arrived`);
@@ -86,6 +92,7 @@ export class Reassembly {
       return null;
     }
     this.unfinished.delete(key);
+    this.lastLength = Math.min(message.length, this.maxMessageBytes);
     return message;
   }
 

@@ -55,6 +55,16 @@ export interface Refusal {
   message: string;
 }
 
+/** What REFUSE may say; for any other failure the server just hangs up. */
+export const refusalCodes: ReadonlySet<string> = new Set([
+  'ERR_PILLION_VERSION',
+  'ERR_PILLION_CONTRACT',
+  'ERR_PILLION_FORBIDDEN',
+  'ERR_PILLION_BAD_SEGMENT',
+  'ERR_PILLION_BUSY',
+  'ERR_PILLION_PROTOCOL',
+]);
+
 /** Header and body in one buffer. Throws if the body would be longer than the protocol allows. */
 export function encodeHandshake(message: number, body: Hello | Welcome | Refusal, version?: number): Buffer {
   const text = Buffer.from(JSON.stringify(body));

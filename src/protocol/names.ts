@@ -3,7 +3,8 @@ import { PillionError } from '../errors.js';
 /** One entry of a name table: what a side sends under an index. */
 export interface NameEntry {
   readonly name: string;
-  readonly kind: 'event' | 'method';
+  /** `event`, `method`, or a kind that only the peer knows. */
+  readonly kind: string;
   readonly codec: string;
 }
 
@@ -17,10 +18,8 @@ export function parseNames(value: unknown): NameEntry[] {
     const { name, kind, codec } = (entry ?? {}) as Partial<Record<string, unknown>>;
     if (typeof name !== 'string' || name.length === 0 || name.length > MAX_NAME_LENGTH) throw bad(`names[${index}].name is not a name`);
     if (typeof codec !== 'string' || codec.length > MAX_NAME_LENGTH) throw bad(`names[${index}].codec is not a name`);
-    if (kind !== 'event' && kind !== 'method') {
-      // A kind of a later version: keep the place, so that the indices stay right; nothing here will match it.
-      return { name, kind: 'method', codec: `unknown kind ${String(kind)}` };
-    }
+    if (typeof kind !== 'string') throw bad(`names[${index}].kind is not a name`);
+    // A kind of a later version keeps its place, so that the indices stay right; nothing here matches it.
     return { name, kind, codec };
   });
 }

@@ -44,6 +44,11 @@ export class AnswerReader {
     this.reassembly = new Reassembly(this.maxMessageBytes);
   }
 
+  /** No answer has arrived in part. */
+  get isBetweenMessages(): boolean {
+    return this.reassembly.isEmpty;
+  }
+
   /** Takes the next record if it is the whole answer to this call; else leaves it unread. */
   isWholeReply(consumer: RingConsumer, id: number): boolean {
     if (!this.reassembly.isEmpty || !consumer.peekIs(WHOLE_REPLY, id) || !consumer.next()) return false;

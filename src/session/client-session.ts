@@ -332,6 +332,7 @@ export class ClientSession {
       this.answers.read(consumer, this);
     }
     if (!hasRead) return false;
+    channel.expectRest(!this.answers.isBetweenMessages);
     consumer.release(consumer.readPosition);
     channel.settle();
     if (this.pending.size === 0) this.updateWaits();
@@ -361,7 +362,13 @@ export class ClientSession {
 
   onPing(consumer: RingConsumer): void {
     const bytes = copyOut(consumer, consumer.payloadOffset, consumer.payloadLength);
-    this.writer.write(tagOf(PONG, 0, 0), consumer.correlationId, consumer.aux, { bytes, words: null, start: 0, end: bytes.length });
+    this.writer.write(tagOf(PONG, 0, 0), consumer.correlationId, consumer.aux, {
+      bytes,
+      words: null,
+      start: 0,
+      end: bytes.length,
+      isStable: true,
+    });
   }
 
   onGoodbye(): void {
@@ -384,6 +391,8 @@ export class ClientSession {
   /** Resolves when everything accepted so far has been handled. */
   flush(options: WaitOptions): Promise<void> {
     if (this.isClosed) return Promise.reject(closedError());
+    // A dozing sidecar would look by itself before long, but here somebody waits.
+    this.connection?.channel.announce();
     const promise = this.flushWaiters.add(this.memory.producer.producerPosition | 0, options);
     try {
       this.checkFlushed();
@@ -407,7 +416,7 @@ export class ClientSession {
     const isAlive = isWaiting || this.readyWaiters.size > 0;
     const channel = this.connection?.channel;
     if (channel !== undefined) {
-      channel.waitForSpace(this.flushWaiters.size > 0 || this.writer.hasQueue);
+      channel.waitForSpace(this.writer.hasQueue ? 'message' : this.flushWaiters.size > 0 ? 'flush' : 'no');
       channel.expectArrival(isWaiting);
       channel.keepAlive(isAlive);
     }

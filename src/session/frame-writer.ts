@@ -17,7 +17,7 @@ export interface QueuedMessage {
 }
 
 /** Empty payload, for frames that need none. */
-export const NOTHING: Encoded = { bytes: new Uint8Array(0), words: null, start: 0, end: 0 };
+export const NOTHING: Encoded = { bytes: new Uint8Array(0), words: null, start: 0, end: 0, isStable: true };
 
 /**
  * Puts messages into the outbound ring: as one record, as fragments, or, when there is no space, later.
@@ -90,14 +90,15 @@ export class FrameWriter {
     return true;
   }
 
-  /** A message of any size, now or as soon as there is space. The payload is copied if it has to wait. */
+  /** A message of any size, now or as soon as there is space. A payload that has to wait is copied unless it is stable. */
   write(tag: number, correlationId: number, aux: number, payload: Encoded): void {
     const length = payload.end - payload.start;
     if (this.queue.length === 0 && length <= this.producer.maxPayload && this.tryWrite(tag, correlationId, aux, payload)) {
       this.channel?.announce();
       return;
     }
-    this.queueMessage(tag, correlationId, aux, privateCopy(payload.bytes, payload.start, payload.end));
+    const { bytes, start, end, isStable } = payload;
+    this.queueMessage(tag, correlationId, aux, isStable ? bytes.subarray(start, end) : privateCopy(bytes, start, end));
   }
 
   /** The same for bytes that nobody else will change. */

@@ -40,7 +40,7 @@ export type Handler = (payload: any, context: HandlerContext) => unknown;
 /** An entry of the client's name table, resolved to what this server has. */
 export interface Route {
   readonly name: string;
-  readonly kind: 'event' | 'method';
+  readonly kind: string;
   /** Null: unknown here, and why. */
   readonly handler: Handler | null;
   readonly codec: PayloadCodec | null;
@@ -86,7 +86,7 @@ export class ServerSession {
     this.peer = options.peer;
     this.clientId = options.clientId;
     this.channel = options.channel;
-    this.writer = new FrameWriter(this.channel.producer, (isBlocked) => this.channel.waitForSpace(isBlocked));
+    this.writer = new FrameWriter(this.channel.producer, (isBlocked) => this.channel.waitForSpace(isBlocked ? 'message' : 'no'));
     this.releases = new ReleaseQueue(this.channel.consumer.readPosition);
     this.reassembly = new Reassembly(options.maxMessageBytes);
     this.channel.listen({ onReady: () => this.onReady(), onHangup: (error) => this.onHangup(error ?? null) });
@@ -136,6 +136,7 @@ export class ServerSession {
       this.isReading = false;
     }
     if (this.isEnded) return false;
+    this.channel.expectRest(!this.reassembly.isEmpty);
     if (this.eventsInBatch > 0) this.channel.noteEvents(this.eventsInBatch);
     this.release();
     return count > 0;
@@ -165,7 +166,13 @@ export class ServerSession {
       case PING: {
         checkControlLength(tag, consumer.payloadLength);
         const bytes = copyOut(consumer, consumer.payloadOffset, consumer.payloadLength);
-        this.writer.write(tagOf(PONG, 0, 0), consumer.correlationId, consumer.aux, { bytes, words: null, start: 0, end: bytes.length });
+        this.writer.write(tagOf(PONG, 0, 0), consumer.correlationId, consumer.aux, {
+          bytes,
+          words: null,
+          start: 0,
+          end: bytes.length,
+          isStable: true,
+        });
         this.releases.pass(consumer.readPosition);
         this.updatePause();
         break;
@@ -337,7 +344,7 @@ export class ServerSession {
 
   private replyError(id: number, payload: ErrorPayload): void {
     const bytes = Buffer.from(JSON.stringify(payload));
-    this.writer.write(errorTag, id, 0, { bytes, words: null, start: 0, end: bytes.length });
+    this.writer.write(errorTag, id, 0, { bytes, words: null, start: 0, end: bytes.length, isStable: true });
     if (this.writer.hasQueue) this.updatePause();
   }
 

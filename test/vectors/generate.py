@@ -105,7 +105,7 @@ def frames():
         frame("ping, empty", "PING", correlation=1),
         frame("ping, any numbers", "PING", correlation=0xDEADBEEF, aux=0x01020304, payload=b"hello"),
         frame("pong to it", "PONG", correlation=0xDEADBEEF, aux=0x01020304, payload=b"hello"),
-        frame("ping of 1024", "PING", correlation=2, payload=letters(1024)),
+        frame("ping of 1008", "PING", correlation=2, payload=letters(1008)),
         frame("goodbye", "GOODBYE"),
     ]
     return out
