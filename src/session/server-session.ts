@@ -196,25 +196,29 @@ export class ServerSession {
     const sequence = consumer.correlationId;
     const { payloadOffset, payloadLength, readPosition } = consumer;
     if ((flags & MORE) === 0 && (this.reassembly.isEmpty || !this.reassembly.has(EVENT, sequence))) {
-      this.handleEvent(route, flags, sequence, readPosition, () =>
-        (route.codec as PayloadCodec).decode(consumer, payloadOffset, payloadLength),
-      );
+      this.handleEvent(route, flags, sequence, readPosition, null);
       return;
     }
     const message = this.reassembly.add(EVENT, sequence, consumer.aux, (flags & MORE) !== 0, consumer, payloadOffset, payloadLength);
     // A fragment keeps its place until its event is handled: the last one's release covers those before.
-    if (message !== null) this.handleEvent(route, flags, sequence, readPosition, () => this.decodeMessage(route, message));
+    if (message !== null) this.handleEvent(route, flags, sequence, readPosition, message);
   }
 
-  private decodeMessage(route: Route, { bytes }: Reassembled): unknown {
-    if (bytes !== null) return (route.codec as PayloadCodec).decodeOwned(bytes);
+  /** The value of a message, or without one of the record that the consumer stands on. Throws what is wrong with it. */
+  private decode(route: Route, message: Reassembled | null): unknown {
+    const codec = route.codec as PayloadCodec;
+    if (message === null) {
+      const { consumer } = this.channel;
+      return codec.decode(consumer, consumer.payloadOffset, consumer.payloadLength);
+    }
+    if (message.bytes !== null) return codec.decodeOwned(message.bytes);
     throw new PillionError(
       'ERR_PILLION_TOO_LARGE',
       `"${route.name}" was sent more than the sidecar's maxMessageBytes=${this.options.maxMessageBytes}`,
     );
   }
 
-  private handleEvent(route: Route, flags: number, sequence: number, end: number, decode: () => unknown): void {
+  private handleEvent(route: Route, flags: number, sequence: number, end: number, message: Reassembled | null): void {
     const { counters } = this.options;
     this.eventsInBatch++;
     if (route.handler === null) {
@@ -228,7 +232,7 @@ export class ServerSession {
     const context = new Context(this.peer, this.clientId, isRedelivered, sequence >>> 0, 0);
     let result: unknown;
     try {
-      result = route.handler(decode(), context);
+      result = route.handler(this.decode(route, message), context);
     } catch (error) {
       this.onHandlerError(error, route.name, context);
     }
@@ -261,14 +265,14 @@ export class ServerSession {
     const { payloadOffset, payloadLength, aux } = consumer;
     this.releases.pass(consumer.readPosition);
     if (!hasMore && (this.reassembly.isEmpty || !this.reassembly.has(CALL, id))) {
-      this.handleCall(route, id, aux, () => (route.codec as PayloadCodec).decode(consumer, payloadOffset, payloadLength));
+      this.handleCall(route, id, aux, null);
       return;
     }
     const message = this.reassembly.add(CALL, id, aux, hasMore, consumer, payloadOffset, payloadLength);
-    if (message !== null) this.handleCall(route, id, message.aux, () => this.decodeMessage(route, message));
+    if (message !== null) this.handleCall(route, id, message.aux, message);
   }
 
-  private handleCall(route: Route, id: number, timeoutMs: number, decode: () => unknown): void {
+  private handleCall(route: Route, id: number, timeoutMs: number, message: Reassembled | null): void {
     if (id === 0 || this.running.has(id)) throw new ProtocolError(`correlation id ${id} is ${id === 0 ? 'not allowed' : 'in use'}`);
     const { handler } = route;
     if (handler === null) {
@@ -279,7 +283,7 @@ export class ServerSession {
     const context = new Context(this.peer, this.clientId, false, id, timeoutMs >>> 0);
     let result: unknown;
     try {
-      result = handler(decode(), context);
+      result = handler(this.decode(route, message), context);
     } catch (error) {
       this.fail(route, id, error, context);
       return;
