@@ -2,7 +2,7 @@ import { connect, createServer, type Server } from 'node:net';
 import { messageOf, PillionError } from '../errors.js';
 import { errnoName, type NativeAddon, type NativeSocket, systemError } from '../native.js';
 import { type HandshakeStream, NativeHandshakeStream, NetHandshakeStream } from './handshake-stream.js';
-import { checkReplaceable, type FileIdentity, prepareDirectory, privateName, publish, unlinkIfOurs } from './socket-path.js';
+import { checkReplaceable, type FileIdentity, prepareDirectory, privateName, publish, unlinkIfOurs, unlinkQuietly } from './socket-path.js';
 
 export interface ListenOptions {
   path: string;
@@ -62,7 +62,12 @@ export class Listener {
     const boundName = privateName(path);
     if (addon !== null) this.listenNatively(addon, boundName);
     else await this.listenThroughNode(boundName);
-    this.identity = publish(boundName, path, mode);
+    try {
+      this.identity = publish(boundName, path, mode);
+    } catch (cause) {
+      unlinkQuietly(boundName);
+      throw new PillionError('ERR_PILLION_SOCKET_PATH', `the socket cannot be put at ${path}: ${messageOf(cause)}`, { cause });
+    }
   }
 
   private takeLock(addon: NativeAddon): void {

@@ -89,7 +89,10 @@ export interface FileIdentity {
 /** Removes the path if it is still ours: a successor may have put its own socket there. */
 export function unlinkIfOurs(path: string, ours: FileIdentity): void {
   const now = identityOf(path);
-  if (now === null || now.dev !== ours.dev || now.ino !== ours.ino) return;
+  if (now !== null && now.dev === ours.dev && now.ino === ours.ino) unlinkQuietly(path);
+}
+
+export function unlinkQuietly(path: string): void {
   try {
     unlinkSync(path);
   } catch {

@@ -298,6 +298,8 @@ export class SocketChannel implements Channel {
     this.pump();
     this.isOpen = false;
     this.isHungUp = true;
+    const credit = this.takeCredit();
+    if (credit !== null && !this.socket.destroyed) this.socket.write(credit);
     while (this.hasUnsent && !this.socket.destroyed) this.socket.write(this.takeUnsent());
     // end() lets the kernel have what is written; a peer that does not read must not keep us.
     this.socket.end();

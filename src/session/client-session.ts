@@ -57,7 +57,7 @@ interface Connection {
   channel: Channel;
   peer: Peer;
   fallbackReason: string | undefined;
-  /** The server said GOODBYE: what it has not taken by the end it never will. */
+  /** The server said GOODBYE, its last word: what lies beyond its head it has never taken. */
   isLeaving: boolean;
 }
 

@@ -75,6 +75,7 @@ export class ServerSession {
   private isEnded = false;
   private isLeaving = false;
   private isReading = false;
+  private isGoodbyeWritten = false;
   private isPaused = false;
   /** Did a handler of this batch go on asynchronously? Then its microtasks need the event loop. */
   private isAsync = false;
@@ -367,28 +368,40 @@ export class ServerSession {
 
   // --- end ------------------------------------------------------------------------------------------------------
 
-  /** Takes no further request, says so, and resolves when everything taken is answered. */
+  /** Takes no further request, and resolves when everything taken is done and answered and GOODBYE, the last frame, has said so. */
   leave(): Promise<void> {
     if (this.isEnded) return Promise.resolve();
     this.isLeaving = true;
     this.channel.pause(true);
     return new Promise((resolve) => {
       this.onIdle = resolve;
-      try {
-        this.writer.write(tagOf(GOODBYE, 0, 0), 0, 0, NOTHING);
-      } catch (error) {
-        this.end(error as Error);
-      }
       this.checkIdle();
     });
   }
 
   private checkIdle(): void {
-    if (this.onIdle === null || (!this.isEnded && (this.running.size > 0 || this.releases.hasHeld || this.writer.hasQueue))) return;
     const { onIdle } = this;
+    if (onIdle === null) return;
+    if (!this.isEnded) {
+      if (this.running.size > 0 || this.releases.hasHeld || this.writer.hasQueue || !this.hasSaidGoodbye()) return;
+    }
     this.onIdle = null;
-    if (!this.isEnded) this.release();
     onIdle();
+  }
+
+  /** False while there is no space for it. */
+  private hasSaidGoodbye(): boolean {
+    if (!this.isGoodbyeWritten) {
+      this.isGoodbyeWritten = true;
+      try {
+        // First the head: GOODBYE vouches for it.
+        this.release();
+        this.writer.write(tagOf(GOODBYE, 0, 0), 0, 0, NOTHING);
+      } catch (error) {
+        this.end(error as Error);
+      }
+    }
+    return !this.writer.hasQueue;
   }
 
   /** The client is gone. What it had published is still handled, before anybody hears of the end. */
