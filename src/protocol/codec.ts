@@ -128,20 +128,14 @@ class JsonCodec implements PayloadCodec {
 
 class MsgpackCodec implements PayloadCodec {
   readonly name = 'msgpack';
-  private readonly packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
+  // moreTypes: without it a typed array other than Uint8Array would be sent with wrong bytes.
+  private readonly packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true, moreTypes: true });
   // Values from a peer: no clone references, no shared structures, nothing that points into the scratch block.
   private readonly unpackr = new Unpackr({ useRecords: false, copyBuffers: true, structuredClone: false, int64AsType: 'auto' as 'number' });
-  private scratch = Buffer.from(new ArrayBuffer(SCRATCH_BYTES));
-  private readonly encoded: Encoded = {
-    bytes: this.scratch,
-    words: new Int32Array(this.scratch.buffer),
-    start: 0,
-    end: 0,
-    isStable: false,
-  };
+  private readonly encoded: Encoded = { bytes: new Uint8Array(0), words: null, start: 0, end: 0, isStable: false };
   private readonly range = { start: 0, end: 0 };
   private source: Uint8Array | null = null;
-  private sourceBuffer: Buffer = this.scratch;
+  private sourceBuffer: Buffer = Buffer.alloc(0);
 
   constructor() {
     // msgpackr would turn a function into undefined without a word.
@@ -157,20 +151,14 @@ class MsgpackCodec implements PayloadCodec {
       return encoded;
     }
     try {
-      // msgpackr's target is one variable for the whole process: set it each time, or another library's pack() writes into our block.
-      this.packr.useBuffer(this.scratch);
+      // msgpackr's target is one block for the whole process. We write behind what others have packed there, and give the place back at once: it is
+      // copied before anybody packs again. A block of our own as target would be handed to those others, who keep what they pack.
       const packed = this.packr.pack(value, REUSE_BUFFER_MODE + RESET_BUFFER_MODE) as Buffer & { start: number; end: number };
       encoded.start = packed.start;
       encoded.end = packed.end;
-      if (packed === this.scratch) {
-        encoded.bytes = this.scratch;
-        encoded.words ??= new Int32Array(this.scratch.buffer);
-        encoded.isStable = false;
-      } else {
-        // It did not fit, and msgpackr made a block of its own.
+      if (packed !== encoded.bytes) {
         encoded.bytes = packed;
-        encoded.words = null;
-        encoded.isStable = true;
+        encoded.words = packed.byteOffset % 4 === 0 ? new Int32Array(packed.buffer, packed.byteOffset, packed.length >> 2) : null;
       }
       return encoded;
     } catch (cause) {
