@@ -81,7 +81,11 @@ export class ProtocolError extends PillionError {
   }
 }
 
-/** The message of anything that may have been thrown. */
+/** The message of anything that may have been thrown. Never throws itself, whatever getters and conversions that has. */
 export function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
+  try {
+    return String(thrown instanceof Error ? thrown.message : thrown);
+  } catch {
+    return 'something without a message was thrown';
+  }
 }

@@ -11,7 +11,7 @@ import { resolveSocketPath } from './channel/socket-path.js';
 import { requestTakeover } from './channel/takeover.js';
 import { type Welcomed, welcome } from './channel/welcome.js';
 import type { Contract, Definitions, EventDefinition, MethodDefinition } from './contract.js';
-import { PillionError } from './errors.js';
+import { messageOf, PillionError } from './errors.js';
 import type { NativeAddon, NativeSegment } from './native.js';
 import {
   addonFor,
@@ -256,8 +256,9 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
   }
 
   private onHandlerError(error: unknown, name: string, context: HandlerContext): void {
-    debug('%s: handler "%s" failed: %s', this.contract.name, name, error);
-    if (this.listenerCount('handlerError') > 0) this.emit('handlerError', error, name, context);
+    debug('%s: handler "%s" failed: %s', this.contract.name, name, messageOf(error));
+    // A listener that throws is an uncaught exception of the user's, not the end of this client's connection.
+    if (this.listenerCount('handlerError') > 0) queueMicrotask(() => this.emit('handlerError', error, name, context));
   }
 
   // --- end ------------------------------------------------------------------------------------------------------

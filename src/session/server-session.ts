@@ -243,9 +243,10 @@ export class ServerSession {
     }
     this.isAsync = true;
     const held = this.releases.hold(end);
-    result.then(
+    settleWith(
+      result,
       () => this.finishEvent(held),
-      (error: unknown) => {
+      (error) => {
         this.onHandlerError(error, route.name, context);
         this.finishEvent(held);
       },
@@ -295,7 +296,8 @@ export class ServerSession {
     }
     this.isAsync = true;
     this.running.set(id, context);
-    result.then(
+    settleWith(
+      result,
       (value) => this.settle(id, () => this.reply(route, id, value, context)),
       (error: unknown) => this.settle(id, () => this.fail(route, id, error, context)),
     );
@@ -337,14 +339,7 @@ export class ServerSession {
 
   private fail(route: Route, id: number, error: unknown, context: Context): void {
     this.onHandlerError(error, route.name, context);
-    const { code, name, stack } = (error ?? {}) as Partial<Record<'code' | 'name' | 'stack', unknown>>;
-    const payload: ErrorPayload = {
-      code: typeof code === 'string' ? code.slice(0, 256) : 'ERR_PILLION_HANDLER',
-      message: messageOf(error).slice(0, 8192),
-      name: typeof name === 'string' ? name.slice(0, 256) : 'Error',
-    };
-    if (this.options.exposeStacks && typeof stack === 'string') payload.stack = stack.slice(0, 8192);
-    this.replyError(id, payload);
+    this.replyError(id, errorPayload(error, this.options.exposeStacks));
   }
 
   private replyError(id: number, payload: ErrorPayload): void {
@@ -435,6 +430,38 @@ export class ServerSession {
   }
 }
 
+/** What the caller is told of whatever a handler threw. */
+function errorPayload(error: unknown, exposeStack: boolean): ErrorPayload {
+  const field = (key: 'code' | 'name' | 'stack'): unknown => {
+    try {
+      return (error as Record<string, unknown> | null | undefined)?.[key];
+    } catch {
+      return undefined;
+    }
+  };
+  const text = (value: unknown, otherwise: string, maxLength: number): string =>
+    (typeof value === 'string' ? value : otherwise).slice(0, maxLength);
+  const payload: ErrorPayload = {
+    code: text(field('code'), 'ERR_PILLION_HANDLER', 256),
+    message: messageOf(error).slice(0, 8192),
+    name: text(field('name'), 'Error', 256),
+  };
+  if (exposeStack) payload.stack = text(field('stack'), '', 8192);
+  return payload;
+}
+
+/** Follows a handler's promise. A `then` that throws is a rejection, as for `await`. */
+function settleWith(result: PromiseLike<unknown>, onValue: (value: unknown) => void, onError: (error: unknown) => void): void {
+  if (result instanceof Promise) result.then(onValue, onError);
+  else Promise.resolve(result).then(onValue, onError);
+}
+
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+  if (typeof value !== 'object' || value === null) return false;
+  try {
+    return typeof (value as { then?: unknown }).then === 'function';
+  } catch {
+    // A `then` that cannot be read: Promise.resolve makes a rejection of it.
+    return true;
+  }
 }
