@@ -78,6 +78,7 @@ const char* CheckDescriptor(int fd, uint32_t max_ring_bytes, Description* out) {
   int seals = fcntl(fd, F_GET_SEALS);
   if (seals < 0) return "the descriptor is not a memfd";
   if ((seals & kSeals) != kSeals) return "the memfd is not sealed against shrinking, growing and further seals";
+  if (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) return "the memfd is sealed against writing";
   if (pread(fd, out, sizeof(*out), 0) != static_cast<ssize_t>(sizeof(*out))) return "page 0 cannot be read";
   if (out->magic != kSegmentMagic) return "page 0 has a wrong magic number";
   if (out->version != kLayoutVersion) return "page 0 has an unknown layout version";

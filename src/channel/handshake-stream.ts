@@ -74,7 +74,7 @@ export class NativeHandshakeStream implements HandshakeStream {
   }
 
   takeDescriptors(): number[] | null {
-    return this.socket?.takeDescriptors() ?? [];
+    return this.socket === null ? [] : this.socket.takeDescriptors();
   }
 
   credentials(): Credentials | undefined {

@@ -62,7 +62,9 @@ export async function requestTakeover(
     if (header.message !== WELCOME)
       throw new PillionError('ERR_PILLION_PROTOCOL', `the running server answered with message ${header.message}`);
     chooseVersion(header);
-    const [lock = -1, ...surplus] = stream.takeDescriptors() ?? [];
+    const descriptors = stream.takeDescriptors();
+    if (descriptors === null) throw new PillionError('ERR_PILLION_PROTOCOL', 'the running server sent too many descriptors');
+    const [lock = -1, ...surplus] = descriptors;
     for (const descriptor of surplus) addon?.closeDescriptor(descriptor);
     return { lock, confirm: () => stream.write(Buffer.from([1]), -1), close: () => stream.destroy() };
   } catch (error) {
