@@ -35,7 +35,10 @@ Napi::Value LockFile(const Napi::CallbackInfo& info) {
   const std::string path = info[0].As<Napi::String>().Utf8Value();
   int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) return Napi::Number::New(env, -errno);
-  if (flock(fd, LOCK_EX | LOCK_NB) == 0) return Napi::Number::New(env, fd);
+  if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+    AddonState::Of(env)->descriptors.insert(fd);
+    return Napi::Number::New(env, fd);
+  }
   const int code = errno;
   close(fd);
   return Napi::Number::New(env, -code);
@@ -43,7 +46,7 @@ Napi::Value LockFile(const Napi::CallbackInfo& info) {
 
 void CloseDescriptor(const Napi::CallbackInfo& info) {
   const int fd = info[0].As<Napi::Number>().Int32Value();
-  if (fd >= 0) close(fd);
+  if (AddonState::Of(info.Env())->descriptors.erase(fd) > 0) close(fd);
 }
 
 }  // namespace

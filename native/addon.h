@@ -5,6 +5,8 @@
 
 #include <napi.h>
 
+#include <set>
+
 namespace pillion {
 
 class LoopHub;
@@ -13,6 +15,9 @@ struct AddonState {
   Napi::FunctionReference segment_class;
   Napi::FunctionReference socket_class;
   LoopHub* hub = nullptr;  // owned by itself; ends in the environment's cleanup hook
+  // Descriptors that TypeScript holds as numbers. The hub closes what is left when the environment ends, or the lock
+  // of a server in a worker would outlive the worker.
+  std::set<int> descriptors;
 
   static AddonState* Of(Napi::Env env) { return env.GetInstanceData<AddonState>(); }
 };

@@ -1,7 +1,10 @@
 #include "loop_hub.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
+#include "addon.h"
 #include "loop_watch.h"
 #include "unix_socket.h"
 
@@ -341,6 +344,9 @@ void LoopHub::OnEnvironmentEnd(napi_async_cleanup_hook_handle, void* data) { sta
 
 void LoopHub::End() {
   ended_ = true;
+  AddonState* state = AddonState::Of(env_);
+  for (int descriptor : state->descriptors) close(descriptor);
+  state->descriptors.clear();
   for (LoopWatch* watch : std::vector<LoopWatch*>(watches_)) watch->OnEnvironmentEnd();
   for (UnixSocket* socket : std::vector<UnixSocket*>(sockets_)) socket->OnEnvironmentEnd();
   watches_.clear();

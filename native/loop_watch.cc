@@ -117,8 +117,10 @@ Napi::Value LoopWatch::NotifyPeer(const Napi::CallbackInfo& info) {
 Napi::Value LoopWatch::Spin(const Napi::CallbackInfo& info) {
   bool ready = false;
   if (hub_ != nullptr) {
-    ready = info.Length() == 0 ? hub_->SpinAdaptively(this)
-                               : hub_->SpinFor(this, info[0].As<Napi::Number>().Uint32Value(), true);
+    ready = info.Length() == 0
+                ? hub_->SpinAdaptively(this)
+                : hub_->SpinFor(
+                      this, std::min<uint64_t>(info[0].As<Napi::Number>().Uint32Value(), hub_->spin_limit_ns()), true);
   }
   return Napi::Boolean::New(info.Env(), ready);
 }
@@ -132,6 +134,8 @@ Napi::Value LoopWatch::Wait(const Napi::CallbackInfo& info) {
 }
 
 int LoopWatch::WaitUntil(uint64_t deadline_ns) {
+  // Hot from here on: whichever way this ends, `parked` is 0 then, and the loop must look for itself before it blocks.
+  Unpark();
   const uint64_t start = uv_hrtime();
   if (start < deadline_ns && hub_->SpinFor(this, std::min(hub_->spin_limit_ns(), deadline_ns - start), false)) return 1;
   for (;;) {

@@ -201,6 +201,7 @@ Napi::Value UnixSocket::TakeDescriptors(const Napi::CallbackInfo& info) {
   Napi::Array list = Napi::Array::New(env, descriptors_.size());
   for (size_t i = 0; i < descriptors_.size(); i++)
     list.Set(static_cast<uint32_t>(i), Napi::Number::New(env, descriptors_[i]));
+  AddonState::Of(env)->descriptors.insert(descriptors_.begin(), descriptors_.end());
   descriptors_.clear();
   return list;
 }

@@ -100,7 +100,7 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
     this.path = resolveSocketPath(options.path, contract.name);
     this.callTimeoutMs = timeoutOption('callTimeoutMs', options.callTimeoutMs, DEFAULT_CALL_TIMEOUT_MS);
     const { addon, reason } = addonFor(options.transport);
-    configureWaiting(addon, options.wait, undefined);
+    const { maySpin } = configureWaiting(addon, options.wait, undefined);
     const isSocketWanted = options.transport === 'socket';
     const ringBytes = [
       ringBytesOption('ringBytes.toServer', options.ringBytes?.toServer),
@@ -114,6 +114,7 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
         addon,
         isSocketWanted,
         noShmReason: reason,
+        maySpin,
         ringBytes,
         maxMessageBytes,
         handshakeTimeoutMs: integerOption('handshakeTimeoutMs', options.handshakeTimeoutMs, DEFAULT_HANDSHAKE_TIMEOUT_MS, 1, 3_600_000),
@@ -182,7 +183,7 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
    */
   send<N extends EventNames<D>>(
     name: N,
-    ...payload: PayloadOf<D, N> extends undefined ? [payload?: PayloadOf<D, N>] : [payload: PayloadOf<D, N>]
+    ...payload: undefined extends PayloadOf<D, N> ? [payload?: PayloadOf<D, N>] : [payload: PayloadOf<D, N>]
   ): boolean {
     const target = this.events.get(name);
     if (target === undefined) throw this.unknown(name, 'event');
@@ -196,7 +197,7 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
    */
   call<N extends MethodNames<D>>(
     name: N,
-    ...args: RequestOf<D, N> extends undefined
+    ...args: undefined extends RequestOf<D, N>
       ? [request?: RequestOf<D, N>, options?: CallOptions]
       : [request: RequestOf<D, N>, options?: CallOptions]
   ): Promise<ResponseOf<D, N>> {
@@ -220,7 +221,7 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
    */
   callSync<N extends MethodNames<D>>(
     name: N,
-    ...args: RequestOf<D, N> extends undefined
+    ...args: undefined extends RequestOf<D, N>
       ? [request?: RequestOf<D, N>, options?: Pick<CallOptions, 'timeout'>]
       : [request: RequestOf<D, N>, options?: Pick<CallOptions, 'timeout'>]
   ): ResponseOf<D, N> {

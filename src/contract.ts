@@ -60,12 +60,12 @@ export type RequestOf<D extends Definitions, N extends keyof D> = D[N] extends M
 export type ResponseOf<D extends Definitions, N extends keyof D> = D[N] extends MethodDefinition<infer _Req, infer Res> ? Res : never;
 
 /** Defines an event with payload `T`. */
-export function event<T = void>(options: EventOptions = {}): EventDefinition<T> {
+export function event<T = void>(options: EventOptions = {}): EventDefinition<NoInfer<T>> {
   return { kind: 'event', codec: checkedCodec(options.codec) };
 }
 
 /** Defines a method with request `Req` and response `Res`. */
-export function method<Req = void, Res = void>(options: MethodOptions = {}): MethodDefinition<Req, Res> {
+export function method<Req = void, Res = void>(options: MethodOptions = {}): MethodDefinition<NoInfer<Req>, NoInfer<Res>> {
   return { kind: 'method', codec: checkedCodec(options.codec), idempotent: options.idempotent === true };
 }
 

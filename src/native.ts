@@ -107,7 +107,9 @@ function load(): NativeResult {
   const attempts: string[] = [];
   for (const candidate of candidates()) {
     try {
-      return { addon: require(candidate) as NativeAddon };
+      const addon = require(candidate) as NativeAddon;
+      if (typeof addon.configureWaiting === 'function') return { addon };
+      attempts.push(`${candidate}: not an addon of this version of pillion`);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'ERR_DLOPEN_DISABLED') {

@@ -62,19 +62,26 @@ export function addonFor(transport: 'auto' | 'socket' | undefined): { addon: Nat
 }
 
 let isWaitingConfigured = false;
+let maySpin = false;
 
 /**
  * Applies a wait preset to this thread's event loop. All connections of a thread share the loop, so the last caller who asked for something
  * in particular decides.
  */
-export function configureWaiting(addon: NativeAddon | null, preset: WaitPreset | undefined, lingerMs: number | undefined): void {
+export function configureWaiting(
+  addon: NativeAddon | null,
+  preset: WaitPreset | undefined,
+  lingerMs: number | undefined,
+): { maySpin: boolean } {
   if (preset !== undefined && !Object.hasOwn(presets, preset))
     throw invalidArgument(`wait=${String(preset)} is none of ${Object.keys(presets).join(', ')}`);
   const linger = integerOption('lingerMs', lingerMs, DEFAULT_LINGER_MS, 0, 1000);
-  if (addon === null || (isWaitingConfigured && preset === undefined && lingerMs === undefined)) return;
+  if (addon === null || (isWaitingConfigured && preset === undefined && lingerMs === undefined)) return { maySpin };
   isWaitingConfigured = true;
   const { mode, spinNs } = presets[preset ?? 'adaptive'];
   // With one processor whoever spins keeps the other side from answering.
-  const hasProcessors = usableProcessors() > 1;
-  addon.configureWaiting(hasProcessors ? mode : presets.park.mode, hasProcessors ? spinNs : 0, linger);
+  // Who asks for it by name may have pinned both sides to processors of their own.
+  maySpin = mode === presets.spin.mode || (mode === presets.adaptive.mode && usableProcessors() > 1);
+  addon.configureWaiting(maySpin ? mode : presets.park.mode, maySpin ? spinNs : 0, linger);
+  return { maySpin };
 }

@@ -35,6 +35,8 @@ export interface Channel {
   waitForSpace(what: 'no' | 'flush' | 'message'): void;
   /** Is an arrival expected? Then waiting for it may spin. */
   expectArrival(on: boolean): void;
+  /** Looks for a moment whether the peer, if it is awake, gives space back. True: try again. */
+  spinForSpace(): boolean;
   /** Has a part of a message arrived? Then the rest will be here soon. */
   expectRest(on: boolean): void;
   /** Events were read: while they keep coming the loop dozes rather than sleeps. */

@@ -24,11 +24,18 @@ export interface DialOptions extends PeerRules {
   /** The memfd to offer, -1 for none. */
   descriptor: number;
   timeoutMs: number;
-  /** Called when the descriptor is about to leave: from now on the segment is not ours alone. */
-  onDescriptorSent(): void;
+  /** Where the handshake stands, for whoever has to clean up when it fails. */
+  progress: DialProgress;
   signal: AbortSignal;
   /** Told of the connection once it is open, to decide whether it keeps the process alive. */
   onOpen(stream: HandshakeStream): void;
+}
+
+export interface DialProgress {
+  /** The descriptor has left: the segment is not ours alone any more. */
+  isDescriptorSent: boolean;
+  /** The server may have read what is in the ring: it does so as soon as it has sent WELCOME. */
+  mayHaveRead: boolean;
 }
 
 export interface Dialed {
@@ -41,6 +48,7 @@ export interface Dialed {
 export async function dial(options: DialOptions): Promise<Dialed> {
   const stream = await openStream(options.path, options.addon);
   options.onOpen(stream);
+  const { progress } = options;
   const abort = (): void => stream.destroy();
   let isLate = false;
   const timer = setTimeout(() => {
@@ -52,11 +60,15 @@ export async function dial(options: DialOptions): Promise<Dialed> {
   try {
     // Before anything is sent: an impostor on the path must not get the memory.
     const peer = checkPeer(stream.credentials(), '', options);
-    if (options.descriptor >= 0) options.onDescriptorSent();
+    progress.isDescriptorSent = options.descriptor >= 0;
+    progress.mayHaveRead = true;
     stream.write(encodeHandshake(HELLO, options.hello), options.descriptor);
-    const header = parseHandshakeHeader(await stream.read(HANDSHAKE_HEADER_BYTES));
+    const header = parseHandshakeHeader(await readAnswer(stream, progress));
     const body = await stream.read(header.bodyLength);
-    if (header.message === REFUSE) throw refusalError(parseRefusal(body));
+    if (header.message === REFUSE) {
+      progress.mayHaveRead = false;
+      throw refusalError(parseRefusal(body));
+    }
     if (header.message !== WELCOME) throw new PillionError('ERR_PILLION_PROTOCOL', `the server answered with message ${header.message}`);
     chooseVersion(header);
     const welcome = parseWelcome(body);
@@ -70,6 +82,7 @@ export async function dial(options: DialOptions): Promise<Dialed> {
   } catch (error) {
     stream.destroy();
     if (isLate) {
+      progress.mayHaveRead = true;
       throw new PillionError(
         'ERR_PILLION_TIMEOUT',
         `the server at ${options.path} accepted, but did not answer within ${options.timeoutMs} ms`,
@@ -82,6 +95,16 @@ export async function dial(options: DialOptions): Promise<Dialed> {
   } finally {
     clearTimeout(timer);
     options.signal.removeEventListener('abort', abort);
+  }
+}
+
+/** The header of the answer. A server that hung up without a byte has not sent WELCOME, so it has read nothing. */
+async function readAnswer(stream: HandshakeStream, progress: DialProgress): Promise<Buffer> {
+  try {
+    return await stream.read(HANDSHAKE_HEADER_BYTES);
+  } catch (error) {
+    if ((error as PillionError).code === 'ERR_PILLION_PEER_DIED') progress.mayHaveRead = false;
+    throw error;
   }
 }
 

@@ -60,12 +60,13 @@ export class Listener {
     // A server without the addon holds no lock, and one elsewhere may have lost its lock file: ask the socket itself, too.
     if (!isTakeover) await refuseIfAlive(path);
     const boundName = privateName(path);
-    if (addon !== null) this.listenNatively(addon, boundName);
-    else await this.listenThroughNode(boundName);
     try {
+      if (addon !== null) this.listenNatively(addon, boundName);
+      else await this.listenThroughNode(boundName);
       this.identity = publish(boundName, path, mode);
     } catch (cause) {
       unlinkQuietly(boundName);
+      if (cause instanceof PillionError) throw cause;
       throw new PillionError('ERR_PILLION_SOCKET_PATH', `the socket cannot be put at ${path}: ${messageOf(cause)}`, { cause });
     }
   }

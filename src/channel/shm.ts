@@ -3,6 +3,7 @@ import {
   EAGER,
   EVENT_COUNT,
   EXPECTING,
+  errnoName,
   HANGUP,
   IS_REF,
   KEEP_ALIVE,
@@ -20,6 +21,12 @@ import type { RingMemory } from '../ring/memory.js';
 import type { RingProducer } from '../ring/producer.js';
 import type { Channel, ChannelListener } from './channel.js';
 
+/** A peer that copies a quarter of a large ring needs about so long. */
+const SPACE_SPIN_NS = 50_000;
+
+const BELL_RETRY_MS = 2;
+const brokenConnection = new Set(['EPIPE', 'ECONNRESET', 'ENOTCONN', 'EBADF']);
+
 /** A connection through shared memory. The socket carries doorbells, and its end-of-file is the crash detector. */
 export class ShmChannel implements Channel {
   readonly transport = 'shm';
@@ -32,6 +39,7 @@ export class ShmChannel implements Channel {
   private readonly socket: NativeSocket;
   private listener: ChannelListener | null = null;
   private isBellPending = false;
+  private isBellOwed = false;
   private isOpen = true;
   private readonly ringPendingBell = (): void => {
     if (this.isBellPending) this.ringBell();
@@ -82,8 +90,13 @@ export class ShmChannel implements Channel {
   private ringBell(): void {
     this.isBellPending = false;
     this.doorbellCount++;
-    // A broken connection shows as hang-up; there is nothing to do about it here.
-    if (this.isOpen) this.watch.notify();
+    this.isBellOwed = false;
+    if (!this.isOpen) return;
+    const result = this.watch.notify();
+    // A broken connection shows as hang-up. Anything else, such as no memory in the kernel, may pass; the peer sleeps until then.
+    if (result >= 0 || brokenConnection.has(errnoName(result))) return;
+    this.isBellOwed = true;
+    setTimeout(() => this.isBellOwed && this.ringBell(), BELL_RETRY_MS);
   }
 
   settle(): void {
@@ -100,6 +113,21 @@ export class ShmChannel implements Channel {
     state[CACHED_HEAD] = this.producer.cachedHead;
     state[WANTS_SPACE] = what === 'flush' ? 1 : 2;
     this.unpark();
+  }
+
+  spinForSpace(): boolean {
+    const { state, producer } = this;
+    if (!this.isOpen || producer.isConsumerParked) return false;
+    const wanted = state[WANTS_SPACE] as number;
+    const paused = state[PAUSED] as number;
+    state[CACHED_HEAD] = producer.cachedHead;
+    state[WANTS_SPACE] = 2;
+    // Only space counts here, whatever there may be to read.
+    state[PAUSED] = 1;
+    const hasSpace = this.watch.spin(SPACE_SPIN_NS);
+    state[WANTS_SPACE] = wanted;
+    state[PAUSED] = paused;
+    return hasSpace;
   }
 
   expectRest(on: boolean): void {
@@ -132,7 +160,11 @@ export class ShmChannel implements Channel {
 
   wait(ms: number): 1 | 0 | -1 {
     if (!this.isOpen) return -1;
-    return this.watch.wait(ms) as 1 | 0 | -1;
+    if (!this.isBellOwed) return this.watch.wait(ms) as 1 | 0 | -1;
+    // No timer fires while this thread is blocked.
+    const result = this.watch.wait(Math.min(ms, BELL_RETRY_MS)) as 1 | 0 | -1;
+    this.ringBell();
+    return result === 0 && ms > BELL_RETRY_MS ? 1 : result;
   }
 
   keepAlive(on: boolean): void {

@@ -228,6 +228,10 @@ export class SocketChannel implements Channel {
     this.wantsSpace = what !== 'no';
   }
 
+  spinForSpace(): boolean {
+    return false;
+  }
+
   expectRest(): void {}
 
   expectArrival(): void {}

@@ -129,7 +129,7 @@ class JsonCodec implements PayloadCodec {
 class MsgpackCodec implements PayloadCodec {
   readonly name = 'msgpack';
   // moreTypes: without it a typed array other than Uint8Array would be sent with wrong bytes.
-  private readonly packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true, moreTypes: true });
+  private readonly packr = new Packr({ useRecords: false, moreTypes: true });
   // Values from a peer: no clone references, no shared structures, nothing that points into the scratch block.
   private readonly unpackr = new Unpackr({ useRecords: false, copyBuffers: true, structuredClone: false, int64AsType: 'auto' as 'number' });
   private readonly encoded: Encoded = { bytes: new Uint8Array(0), words: null, start: 0, end: 0, isStable: false };

@@ -23,7 +23,7 @@ export class RingConsumer implements Block {
 
   private readonly control: Int32Array;
   private readonly mask: number;
-  private readonly maxPayload: number;
+  readonly maxPayload: number;
   private position: number;
   private released: number;
   private publishedHead: number;

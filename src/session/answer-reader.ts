@@ -51,7 +51,8 @@ export class AnswerReader {
 
   /** Takes the next record if it is the whole answer to this call; else leaves it unread. */
   isWholeReply(consumer: RingConsumer, id: number): boolean {
-    if (!this.reassembly.isEmpty || !consumer.peekIs(WHOLE_REPLY, id) || !consumer.next()) return false;
+    if (!this.reassembly.isEmpty || this.maxMessageBytes < consumer.maxPayload || !consumer.peekIs(WHOLE_REPLY, id) || !consumer.next())
+      return false;
     if (consumer.tag === WHOLE_REPLY && consumer.correlationId === (id | 0)) return true;
     throw new ProtocolError('the header of a record changed while it was read');
   }
@@ -60,7 +61,7 @@ export class AnswerReader {
   read(consumer: RingConsumer, listener: AnswerListener): void {
     const { tag } = consumer;
     const id = consumer.correlationId >>> 0;
-    if (tag === WHOLE_REPLY && this.reassembly.isEmpty) {
+    if (tag === WHOLE_REPLY && this.reassembly.isEmpty && consumer.payloadLength <= this.maxMessageBytes) {
       listener.onAnswer(id, (codec) => codec.decode(consumer, consumer.payloadOffset, consumer.payloadLength));
       return;
     }
@@ -91,7 +92,8 @@ export class AnswerReader {
       return;
     }
     if (!hasMore && !this.reassembly.has(kind, id)) {
-      this.deliver(kind, id, copyOut(consumer, payloadOffset, payloadLength), listener);
+      if (payloadLength > this.maxMessageBytes) this.deliver(kind, id, null, listener);
+      else this.deliver(kind, id, copyOut(consumer, payloadOffset, payloadLength), listener);
       return;
     }
     const message = this.reassembly.add(kind, id, consumer.aux, hasMore, consumer, payloadOffset, payloadLength);

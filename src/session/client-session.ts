@@ -7,7 +7,7 @@ import { SocketChannel } from '../channel/socket.js';
 import { messageOf, PillionError, ProtocolError } from '../errors.js';
 import { type NativeAddon, type NativeSocket, systemError } from '../native.js';
 import { copyOut, type Encoded, type PayloadCodec } from '../protocol/codec.js';
-import { CALL, CANCEL, EVENT, PONG, tagOf } from '../protocol/frame.js';
+import { CALL, CANCEL, EVENT, kindOf, PONG, tagOf, targetOf } from '../protocol/frame.js';
 import type { Hello } from '../protocol/handshake.js';
 import type { RingConsumer } from '../ring/consumer.js';
 import { privateCopy } from '../ring/copy.js';
@@ -37,12 +37,17 @@ export interface SessionOptions extends PeerRules {
   /** The user wants no shared memory. */
   isSocketWanted: boolean;
   noShmReason: string | undefined;
+  /** Is there a processor for the sidecar while this thread waits? */
+  maySpin: boolean;
   ringBytes: RingBytes;
   maxMessageBytes: number;
   handshakeTimeoutMs: number;
   /** Everything of HELLO that does not depend on the connection. */
   hello: Omit<Hello, 'transports' | 'noShmReason'>;
 }
+
+/** Answers to pings that may wait for space, besides the calls that do. */
+const MAX_QUEUED_PONGS = 16;
 
 /** What the session tells the client object. */
 export interface SessionListener {
@@ -98,7 +103,7 @@ export class ClientSession {
     this.answers = new AnswerReader(options.maxMessageBytes);
     this.memory = this.createMemory();
     this.writer = new FrameWriter(this.memory.producer, () => this.updateWaits());
-    this.inline = new InlineWait(options.addon);
+    this.inline = new InlineWait(options.addon, options.maySpin);
     void this.connectUntilClosed();
   }
 
@@ -361,6 +366,8 @@ export class ClientSession {
   }
 
   onPing(consumer: RingConsumer): void {
+    if (this.writer.queued.length > MAX_QUEUED_PONGS + this.pending.size)
+      throw new ProtocolError('the server pings, but does not read the answers');
     const bytes = copyOut(consumer, consumer.payloadOffset, consumer.payloadLength);
     this.writer.write(tagOf(PONG, 0, 0), consumer.correlationId, consumer.aux, {
       bytes,
@@ -440,7 +447,7 @@ export class ClientSession {
   private async tryConnect(): Promise<boolean> {
     const { options, memory } = this;
     const descriptor = memory.segment?.descriptor ?? -1;
-    let isSent = false;
+    const progress = { isDescriptorSent: false, mayHaveRead: false };
     try {
       const dialed = await dial({
         ...options,
@@ -451,9 +458,7 @@ export class ClientSession {
           ...(memory.noShmReason === undefined ? {} : { noShmReason: memory.noShmReason }),
         },
         timeoutMs: options.handshakeTimeoutMs,
-        onDescriptorSent: () => {
-          isSent = true;
-        },
+        progress,
         signal: this.abort.signal,
         onOpen: (stream) => {
           this.dialing = stream;
@@ -470,8 +475,8 @@ export class ClientSession {
     } catch (error) {
       this.dialing = null;
       this.lastError = describeFailure(error, options.path);
-      // Whoever got the descriptor may write to the memory for ever. A server that took too long may even have read it.
-      if (isSent && !this.isClosed) this.renewMemory(false, (error as PillionError).code === 'ERR_PILLION_TIMEOUT');
+      // Whoever got the descriptor may write to the memory for ever.
+      if (progress.isDescriptorSent && !this.isClosed) this.renewMemory(false, progress.mayHaveRead);
       return false;
     }
   }
@@ -549,9 +554,15 @@ export class ClientSession {
     const kept = new Set<number>();
     const { events } = replay(old.outbound, old.producer.cachedHead, old.producer.producerPosition | 0, this.memory.producer, {
       isRedelivery: mayHaveRead,
+      isOwnTarget: (tag) => {
+        const kind = kindOf(tag) === EVENT ? 'event' : 'method';
+        return options.hello.names[targetOf(tag)]?.kind === kind;
+      },
       keepCall: (id, records) => {
         const call = this.pending.get(id >>> 0);
-        const isKept = !mayHaveRead && call !== undefined && !queued.has(call.id) && call.recordCount === records;
+        if (mayHaveRead || call === undefined || queued.has(call.id)) return false;
+        if (records === 0) return true;
+        const isKept = call.recordCount === records;
         if (isKept) kept.add((call as PendingCall).id);
         return isKept;
       },

@@ -16,6 +16,9 @@ export interface QueuedMessage {
   offset: number;
 }
 
+/** How often a pump may wait for space before the event loop gets a turn: a few milliseconds of copying at the most. */
+const MAX_FRAGMENTS_PER_PUMP = 64;
+
 /** Empty payload, for frames that need none. */
 export const NOTHING: Encoded = { bytes: new Uint8Array(0), words: null, start: 0, end: 0, isStable: true };
 
@@ -26,6 +29,7 @@ export const NOTHING: Encoded = { bytes: new Uint8Array(0), words: null, start: 
  * cannot take it along.
  */
 export class FrameWriter {
+  /** Ring bytes that the queue will take: headers count, or messages without payload would be free. */
   queuedBytes = 0;
   private producer: RingProducer;
   private channel: Channel | null = null;
@@ -104,7 +108,7 @@ export class FrameWriter {
   /** The same for bytes that nobody else will change. */
   queueMessage(tag: number, correlationId: number, aux: number, bytes: Uint8Array): void {
     this.queue.push({ tag, correlationId, aux, bytes, offset: 0 });
-    this.queuedBytes += bytes.length;
+    this.queuedBytes += alignedLength(bytes.length);
     this.pump();
   }
 
@@ -113,7 +117,7 @@ export class FrameWriter {
     const index = this.queue.findIndex((message) => message.correlationId === correlationId && kindOf(message.tag) === kind);
     if (index < 0) return false;
     const [message] = this.queue.splice(index, 1) as [QueuedMessage];
-    this.queuedBytes -= message.bytes.length;
+    this.queuedBytes -= alignedLength(message.bytes.length);
     return message.offset === 0;
   }
 
@@ -121,11 +125,18 @@ export class FrameWriter {
   pump(): void {
     const { queue, producer } = this;
     if (queue.length === 0) return;
+    let fragments = 0;
     while (queue.length > 0) {
       const message = queue[0] as QueuedMessage;
       const { bytes } = message;
-      const rest = bytes.length - message.offset;
-      if (!producer.hasSpace(alignedLength(Math.min(rest, producer.maxPayload)))) break;
+      const needed = alignedLength(Math.min(bytes.length - message.offset, producer.maxPayload));
+      // While the peer copies fragments out, waiting here is cheaper than a turn of the event loop for each; within bounds.
+      while (!producer.hasSpace(needed)) {
+        if (++fragments > MAX_FRAGMENTS_PER_PUMP || !this.channel?.spinForSpace()) {
+          this.onQueue(true);
+          return;
+        }
+      }
       message.offset += this.commitFragment(
         message.tag,
         message.correlationId,
@@ -140,9 +151,9 @@ export class FrameWriter {
       this.channel?.announce();
       if (message.offset < bytes.length) continue;
       queue.shift();
-      this.queuedBytes -= bytes.length;
+      this.queuedBytes -= alignedLength(bytes.length);
     }
-    this.onQueue(queue.length > 0);
+    this.onQueue(false);
   }
 
   /** Writes the next fragment of a message, or the whole of one that fits, unpublished. Returns the payload bytes it took. */

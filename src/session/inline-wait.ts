@@ -21,8 +21,9 @@ export class InlineWait {
   private credit = 2;
   private skipped = 0;
 
-  constructor(addon: NativeAddon | null) {
-    this.turn = addon === null ? null : addon.turn;
+  /** Never waits without the addon, which counts the loop's turns, or where spinning is of no use. */
+  constructor(addon: NativeAddon | null, maySpin: boolean) {
+    this.turn = addon === null || !maySpin ? null : addon.turn;
   }
 
   /** May the call that was just written wait here? */

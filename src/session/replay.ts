@@ -1,5 +1,5 @@
 import { ProtocolError } from '../errors.js';
-import { CALL, checkTag, EVENT, flagsOf, kindOf, MORE, REDELIVERED } from '../protocol/frame.js';
+import { CALL, CANCEL, checkTag, EVENT, flagsOf, kindOf, MORE, REDELIVERED, targetOf } from '../protocol/frame.js';
 import { copyBytes } from '../ring/copy.js';
 import { alignedLength, maxPayloadBytes, RECORD_HEADER_BYTES } from '../ring/layout.js';
 import type { RingMemory } from '../ring/memory.js';
@@ -8,7 +8,9 @@ import type { RingProducer } from '../ring/producer.js';
 export interface ReplayOptions {
   /** Mark events: the last server may have handled them. */
   isRedelivery: boolean;
-  /** Is this call to be sent again? `records` of its records lie in the old ring. */
+  /** Is the target of this EVENT or CALL in this client's name table, as what it is used for? */
+  isOwnTarget(tag: number): boolean;
+  /** Is this call to be sent again? `records` of its records lie in the old ring; 0 asks for its CANCEL. */
   keepCall(id: number, records: number): boolean;
 }
 
@@ -19,27 +21,18 @@ export interface ReplayResult {
 }
 
 /**
- * Copies what a peer had not released into the next ring, in order. The old ring was shared, so its bytes are the peer's claims by now, and each record is
- * checked as on any read. Its positions are not: `from` is the head as last checked, `to` this side's own.
+ * Copies what a peer had not released into the next ring, in order. The old ring was shared, so its bytes are the peer's claims by now: a message that this
+ * client cannot have written is left out, or it would cost every further connection. Positions are no claims: `from` is the head as last checked, `to` this side's own.
  */
 export function replay(old: RingMemory, from: number, to: number, next: RingProducer, options: ReplayOptions): ReplayResult {
-  const records: OldRecord[] = [];
-  const fault = readRecords(old, from, to, records);
-  const callRecords = new Map<number, number>();
-  for (const { tag, id } of records) {
-    if (kindOf(tag) === CALL) callRecords.set(id, (callRecords.get(id) ?? 0) + 1);
-  }
-  const kept = new Set<number>();
-  for (const [id, count] of callRecords) if (options.keepCall(id, count)) kept.add(id);
-
+  const { records, fault } = readRecords(old, from, to);
+  const kept = completeMessages(records, options);
   let events = 0;
-  for (const { offset, length, tag, id, aux } of records) {
+  for (const { offset, length, tag, id, aux } of records.filter((record) => kept.has(record))) {
     const isEvent = kindOf(tag) === EVENT;
-    if (!isEvent && !kept.has(id)) continue;
     // The last fragment stands for its event.
     if (isEvent && (flagsOf(tag) & MORE) === 0) events++;
     const target = next.tryClaim(length);
-    if (target < 0) break;
     copyBytes(old, offset, next, target, length);
     next.commit(length, isEvent && options.isRedelivery ? tag | (REDELIVERED << 8) : tag, id, aux);
   }
@@ -55,25 +48,58 @@ interface OldRecord {
   aux: number;
 }
 
-/** Reads each header once. Stops at the first that cannot be this side's own. */
-function readRecords({ words, capacity }: RingMemory, from: number, to: number, records: OldRecord[]): ProtocolError | undefined {
+/** Reads each header once. Stops at the first whose length cannot be: nothing behind it can be found. */
+function readRecords({ words, capacity }: RingMemory, from: number, to: number): { records: OldRecord[]; fault?: ProtocolError } {
+  const records: OldRecord[] = [];
   for (let position = from; position !== to; ) {
     const index = (position & (capacity - 1)) >>> 0;
     const word = index >> 2;
-    const length = Atomics.load(words, word);
-    const tag = Atomics.load(words, word + 1);
-    const id = Atomics.load(words, word + 2);
-    const aux = Atomics.load(words, word + 3);
-    try {
-      checkTag(tag, 'client');
-      if (length < 0 || length > maxPayloadBytes(capacity) || alignedLength(length) > (to - position) >>> 0) {
-        throw new ProtocolError(`a record that waits to be sent again claims ${length >>> 0} bytes`);
-      }
-    } catch (error) {
-      return error as ProtocolError;
+    const length = words[word] as number;
+    if (length < 0 || length > maxPayloadBytes(capacity) || alignedLength(length) > (to - position) >>> 0) {
+      return { records, fault: new ProtocolError(`a record that waits to be sent again claims ${length >>> 0} bytes`) };
     }
+    const [tag, id, aux] = [words[word + 1], words[word + 2], words[word + 3]] as [number, number, number];
     records.push({ offset: index + RECORD_HEADER_BYTES, length, tag, id, aux });
     position = (position + alignedLength(length)) | 0;
   }
-  return undefined;
+  return { records };
+}
+
+/** The records of whole messages that are to be sent again: fragments one behind the other, each target in the table. */
+function completeMessages(records: OldRecord[], { isOwnTarget, keepCall }: ReplayOptions): Set<OldRecord> {
+  const open = new Map<string, { parts: OldRecord[]; length: number }>();
+  const kept = new Set<OldRecord>();
+  for (const record of records) {
+    const { tag, id, aux, length } = record;
+    const kind = kindOf(tag);
+    if (!isOwn(tag) || (kind === CANCEL ? length !== 0 : !isOwnTarget(tag))) continue;
+    if (kind === CANCEL) {
+      if (keepCall(id, 0)) kept.add(record);
+      continue;
+    }
+    const key = `${kind} ${id}`;
+    const message = open.get(key) ?? { parts: [], length: 0 };
+    const isFirst = message.parts.length === 0;
+    if (!isFirst && (aux >>> 0 !== message.length || targetOf(tag) !== targetOf((message.parts[0] as OldRecord).tag))) {
+      open.delete(key);
+      continue;
+    }
+    message.parts.push(record);
+    message.length += length;
+    open.set(key, message);
+    const hasMore = (flagsOf(tag) & MORE) !== 0;
+    if (hasMore) continue;
+    open.delete(key);
+    if (kind === EVENT || keepCall(id, message.parts.length)) for (const part of message.parts) kept.add(part);
+  }
+  return kept;
+}
+
+function isOwn(tag: number): boolean {
+  try {
+    checkTag(tag, 'client');
+    return [EVENT, CALL, CANCEL].includes(kindOf(tag));
+  } catch {
+    return false;
+  }
 }

@@ -210,10 +210,15 @@ export class ServerSession {
     const codec = route.codec as PayloadCodec;
     if (message === null) {
       const { consumer } = this.channel;
+      if (consumer.payloadLength > this.options.maxMessageBytes) throw this.tooLarge(route);
       return codec.decode(consumer, consumer.payloadOffset, consumer.payloadLength);
     }
     if (message.bytes !== null) return codec.decodeOwned(message.bytes);
-    throw new PillionError(
+    throw this.tooLarge(route);
+  }
+
+  private tooLarge(route: Route): PillionError {
+    return new PillionError(
       'ERR_PILLION_TOO_LARGE',
       `"${route.name}" was sent more than the sidecar's maxMessageBytes=${this.options.maxMessageBytes}`,
     );
