@@ -167,7 +167,7 @@ Napi::Value Segment::Create(const Napi::CallbackInfo& info) {
 Napi::Value Segment::MapDescriptor(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   const int fd = info[0].As<Napi::Number>().Int32Value();
-  if (AddonState::Of(env)->descriptors.erase(fd) == 0) return ThrowErrno(env, "mmap", EBADF);
+  AddonState::Of(env)->descriptors.erase(fd);
   Description page0;
   const char* fault = CheckDescriptor(fd, info[1].As<Napi::Number>().Uint32Value(), &page0);
   if (fault != nullptr) {

@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs';
+import { packageFile } from './root.js';
+
+/** The shapes of test/vectors/*.json, as far as the tests use them. */
+export interface FrameVector {
+  name: string;
+  kindName: string;
+  senders: ('client' | 'server')[];
+  header: { payloadLength: number; kind: number; flags: number; target: number; correlation: number; aux: number };
+  payload: string;
+  recordBytes: number;
+  record: string;
+}
+
+export interface FrameVectors {
+  names: { name: string; kind: 'event' | 'method'; codec: string }[];
+  frames: FrameVector[];
+  messages: {
+    name: string;
+    kindName: string;
+    ringCapacity: number;
+    target: number;
+    correlation: number;
+    aux: number;
+    flags: number;
+    payload: string;
+    records: FrameVector[];
+  }[];
+  reject: {
+    ringCapacity: number;
+    records: { name: string; sender: 'client' | 'server'; record?: string; header?: string; recordBytes?: number }[];
+  };
+}
+
+export interface HandshakeVectors {
+  messages: {
+    name: string;
+    fields: { message: number; lowest: number; highest: number; bodyBytes: number };
+    header: string;
+    bodyHex: string;
+    bytes: string;
+    body: Record<string, unknown>;
+  }[];
+}
+
+export interface SegmentVectors {
+  controlWords: Record<string, string>;
+  segments: {
+    name: string;
+    segmentBytes: number;
+    headerBytes: number;
+    rings: { dataOffset: number; capacity: number }[];
+    words: Record<string, string>;
+    page0: string;
+  }[];
+  rings: { name: string; capacity: number; head: number; tail: number; used: number; records: FrameVector[]; image: string }[];
+}
+
+export function vectors<T>(name: 'frames' | 'handshake' | 'segment'): T {
+  return JSON.parse(readFileSync(packageFile(`test/vectors/${name}.json`), 'utf8')) as T;
+}
+
+export function bytesOf(hex: string): Buffer {
+  return Buffer.from(hex, 'hex');
+}
