@@ -134,11 +134,11 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
       {
         onConnect: () => {
           debug('%s: connected to %s', contract.name, this.path);
-          this.emit('connect');
+          this.emitLater('connect');
         },
         onDisconnect: (error) => {
           debug('%s: disconnected from %s: %s', contract.name, this.path, error?.message ?? 'the peer hung up');
-          this.emit('disconnect', error);
+          this.emitLater('disconnect', error);
         },
         onFallback: (why) => this.warnOfFallback(why),
       },
@@ -164,7 +164,12 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
         code: 'PILLION_FALLBACK',
       });
     }
-    this.emit('fallback', reason);
+    this.emitLater('fallback', reason);
+  }
+
+  // A listener that throws is an uncaught exception of the user's, and must not end what we are in the middle of.
+  private emitLater<E extends keyof ClientEvents>(event: E, ...args: ClientEvents[E]): void {
+    queueMicrotask(() => (this as EventEmitter).emit(event, ...args));
   }
 
   private unknown(name: string, kind: string): PillionError {

@@ -138,7 +138,7 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
         onConnection: (stream) => void this.accept(stream),
         onError: (error) => {
           this.counters.clientsRefused++;
-          this.emit('refused', error);
+          this.emitLater('refused', error);
         },
       });
       predecessor?.confirm();
@@ -189,7 +189,7 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
       if (this.closing !== null) return;
       this.counters.clientsRefused++;
       debug('%s: refused a connection: %s', this.contract.name, (error as Error).message);
-      this.emit('refused', error as Error);
+      this.emitLater('refused', error as Error);
     }
   }
 
@@ -233,12 +233,12 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
         segment?.close();
         if (error !== null) counters.clientsRefused++;
         debug('%s: client %s left: %s', this.contract.name, client.clientId, error?.message ?? 'hung up');
-        this.emit('disconnect', client, error);
+        this.emitLater('disconnect', client, error);
       },
     });
     this.sessions.add(session);
     debug('%s: client %s (pid %s, uid %s) over %s', this.contract.name, client.clientId, peer.pid, peer.uid, channel.transport);
-    this.emit('connect', { ...client, transport: channel.transport });
+    this.emitLater('connect', { ...client, transport: channel.transport });
     // What the client had sent before it connected is in the ring already.
     session.onReady();
   }
@@ -257,8 +257,12 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
 
   private onHandlerError(error: unknown, name: string, context: HandlerContext): void {
     debug('%s: handler "%s" failed: %s', this.contract.name, name, messageOf(error));
-    // A listener that throws is an uncaught exception of the user's, not the end of this client's connection.
-    if (this.listenerCount('handlerError') > 0) queueMicrotask(() => this.emit('handlerError', error, name, context));
+    this.emitLater('handlerError', error, name, context);
+  }
+
+  // A listener that throws is an uncaught exception of the user's, and must not end what we are in the middle of.
+  private emitLater<E extends keyof ServerEvents>(event: E, ...args: ServerEvents[E]): void {
+    if (this.listenerCount(event) > 0) queueMicrotask(() => (this as EventEmitter).emit(event, ...args));
   }
 
   // --- end ------------------------------------------------------------------------------------------------------
@@ -274,7 +278,7 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
       stream.destroy();
     }
     this.listener?.abandon();
-    this.emit('takenOver');
+    this.emitLater('takenOver');
     await this.close();
   }
 

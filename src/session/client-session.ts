@@ -1,25 +1,17 @@
 import type { Channel } from '../channel/channel.js';
-import { type Dialed, dial } from '../channel/dial.js';
-import type { HandshakeStream, NativeHandshakeStream } from '../channel/handshake-stream.js';
-import type { Peer, PeerRules } from '../channel/peer.js';
-import { ShmChannel } from '../channel/shm.js';
-import { SocketChannel } from '../channel/socket.js';
-import { messageOf, PillionError, ProtocolError } from '../errors.js';
-import { type NativeAddon, type NativeSocket, systemError } from '../native.js';
+import { PillionError, ProtocolError } from '../errors.js';
 import { copyOut, type Encoded, type PayloadCodec } from '../protocol/codec.js';
-import { CALL, CANCEL, EVENT, kindOf, PONG, tagOf, targetOf } from '../protocol/frame.js';
-import type { Hello } from '../protocol/handshake.js';
+import { CALL, CANCEL, EVENT, PONG, tagOf } from '../protocol/frame.js';
 import type { RingConsumer } from '../ring/consumer.js';
 import { privateCopy } from '../ring/copy.js';
-import type { RingMemory } from '../ring/memory.js';
 import { newClientCounters } from '../stats.js';
-import { AnswerReader } from './answer-reader.js';
-import { Backoff } from './backoff.js';
-import { type ClientMemory, createMemory, privateMemory, type RingBytes } from './client-memory.js';
+import { type AnswerListener, AnswerReader } from './answer-reader.js';
+import { carryOver } from './carry-over.js';
+import { type ClientMemory, createMemory, privateMemory } from './client-memory.js';
+import { type Connection, Connector, type ConnectorHost, type ConnectorOptions } from './connector.js';
 import { FrameWriter, NOTHING } from './frame-writer.js';
 import { InlineWait } from './inline-wait.js';
-import { type PendingCall, PendingCalls, timeoutError } from './pending-calls.js';
-import { replay } from './replay.js';
+import { type PendingCall, PendingCalls, timeLeftField, timeoutError } from './pending-calls.js';
 import { Waiters, type WaitOptions } from './waiters.js';
 
 /** What a name of the contract means to the session. */
@@ -31,19 +23,14 @@ export interface Target {
   readonly isIdempotent: boolean;
 }
 
-export interface SessionOptions extends PeerRules {
-  path: string;
-  addon: NativeAddon | null;
+export interface SessionOptions extends ConnectorOptions {
   /** The user wants no shared memory. */
   isSocketWanted: boolean;
+  /** Why there is no addon. */
   noShmReason: string | undefined;
   /** Is there a processor for the sidecar while this thread waits? */
   maySpin: boolean;
-  ringBytes: RingBytes;
   maxMessageBytes: number;
-  handshakeTimeoutMs: number;
-  /** Everything of HELLO that does not depend on the connection. */
-  hello: Omit<Hello, 'transports' | 'noShmReason'>;
 }
 
 /** Answers to pings that may wait for space, besides the calls that do. */
@@ -57,40 +44,31 @@ export interface SessionListener {
   onFallback(reason: string): void;
 }
 
-/** What one connection adds to the session. */
-interface Connection {
-  channel: Channel;
-  peer: Peer;
-  fallbackReason: string | undefined;
-  /** The server said GOODBYE, its last word: what lies beyond its head it has never taken. */
-  isLeaving: boolean;
-}
-
 const noop = (): void => {};
 
 /**
  * One client's side of the conversation over however many connections it takes. Messages go into the ring whether or not a server is there; what a dead server
  * has not released goes into the ring of the next connection.
  */
-export class ClientSession {
+export class ClientSession implements ConnectorHost, AnswerListener {
   readonly counters = newClientCounters();
   connection: Connection | null = null;
   isClosed = false;
-  lastError: Error | null = null;
+  /** Why the last connection ended, unless it just ended. */
+  private endReason: Error | null = null;
 
   private readonly options: SessionOptions;
   private readonly listener: SessionListener;
-  private readonly backoff: Backoff;
+  private readonly connector: Connector;
   private readonly pending: PendingCalls;
   private readonly writer: FrameWriter;
   private readonly answers: AnswerReader;
   private readonly inline: InlineWait;
-  private readonly abort = new AbortController();
-  private memory: ClientMemory;
+  memory: ClientMemory;
+  /** The server said GOODBYE, its last word: what lies beyond its head it has never taken. */
+  private isLeftInOrder = false;
   private readonly readyWaiters = new Waiters(() => this.updateWaits());
   private readonly flushWaiters = new Waiters(() => this.updateWaits());
-  /** The connection whose handshake is under way. */
-  private dialing: HandshakeStream | null = null;
   private nextCallId = 1;
   private nextSequence = 1;
   private isAlive = false;
@@ -98,13 +76,13 @@ export class ClientSession {
   constructor(options: SessionOptions, listener: SessionListener) {
     this.options = options;
     this.listener = listener;
-    this.backoff = new Backoff(options.path);
     this.pending = new PendingCalls((call) => this.cancel(call));
     this.answers = new AnswerReader(options.maxMessageBytes);
     this.memory = this.createMemory();
     this.writer = new FrameWriter(this.memory.producer, () => this.updateWaits());
     this.inline = new InlineWait(options.addon, options.maySpin);
-    void this.connectUntilClosed();
+    this.connector = new Connector(options, this);
+    void this.connector.connect();
   }
 
   private createMemory(): ClientMemory {
@@ -170,10 +148,10 @@ export class ClientSession {
     if (target.isIdempotent) this.lastPayload = privateCopy(payload.bytes, payload.start, payload.end);
     this.lastRecordCount = Math.max(1, Math.ceil((payload.end - payload.start) / this.memory.producer.maxPayload));
     try {
-      this.writer.write(target.tag, id, deadlineField(timeoutMs), payload);
+      this.writer.write(target.tag, id, timeLeftField(timeoutMs), payload);
     } catch (error) {
       this.dropConnectionOn(error);
-      this.writer.write(target.tag, id, deadlineField(timeoutMs), payload);
+      this.writer.write(target.tag, id, timeLeftField(timeoutMs), payload);
     }
     return id;
   }
@@ -379,7 +357,7 @@ export class ClientSession {
   }
 
   onGoodbye(): void {
-    if (this.connection !== null) this.connection.isLeaving = true;
+    this.isLeftInOrder = true;
   }
 
   isPending(id: number): boolean {
@@ -429,77 +407,17 @@ export class ClientSession {
     }
     if (isAlive === this.isAlive) return;
     this.isAlive = isAlive;
-    this.backoff.keepAlive(isAlive);
-    if (isAlive) this.dialing?.ref();
-    else this.dialing?.unref();
+    this.connector.keepAlive(isAlive);
   }
 
-  // --- connecting -----------------------------------------------------------------------------------------------
+  // --- connections ----------------------------------------------------------------------------------------------
 
-  private async connectUntilClosed(): Promise<void> {
-    while (!this.isClosed) {
-      const hasConnected = await this.tryConnect();
-      if (hasConnected) return;
-      if (!this.isClosed) await this.backoff.wait();
-    }
-  }
-
-  private async tryConnect(): Promise<boolean> {
-    const { options, memory } = this;
-    const descriptor = memory.segment?.descriptor ?? -1;
-    const progress = { isDescriptorSent: false, mayHaveRead: false };
-    try {
-      const dialed = await dial({
-        ...options,
-        descriptor,
-        hello: {
-          ...options.hello,
-          transports: descriptor >= 0 ? ['shm', 'socket'] : ['socket'],
-          ...(memory.noShmReason === undefined ? {} : { noShmReason: memory.noShmReason }),
-        },
-        timeoutMs: options.handshakeTimeoutMs,
-        progress,
-        signal: this.abort.signal,
-        onOpen: (stream) => {
-          this.dialing = stream;
-          if (!this.isAlive) stream.unref();
-        },
-      });
-      this.dialing = null;
-      if (this.isClosed) {
-        dialed.stream.destroy();
-        return false;
-      }
-      this.connected(dialed);
-      return true;
-    } catch (error) {
-      this.dialing = null;
-      this.lastError = describeFailure(error, options.path);
-      // Whoever got the descriptor may write to the memory for ever.
-      if (progress.isDescriptorSent && !this.isClosed) this.renewMemory(false, progress.mayHaveRead);
-      return false;
-    }
-  }
-
-  private connected({ stream, welcome, peer }: Dialed): void {
-    const { options } = this;
-    const isShared = welcome.transport === 'shm';
-    if (!isShared && this.memory.segment !== null) this.renewMemory(true, false, welcome.reason ?? 'the server chose the socket');
-    const { memory } = this;
-    const channel = isShared
-      ? new ShmChannel(
-          options.addon as NativeAddon,
-          (stream as NativeHandshakeStream).intoNative() as NativeSocket,
-          memory.segment as NonNullable<ClientMemory['segment']>,
-          memory.producer,
-          memory.inbound as RingMemory,
-          1,
-        )
-      : new SocketChannel(stream.intoSocket(), { memory: memory.outbound, producer: memory.producer }, options.ringBytes[1], false);
-    const fallbackReason = isShared ? undefined : (memory.noShmReason ?? welcome.reason);
-    this.connection = { channel, peer, fallbackReason, isLeaving: false };
-    this.lastError = null;
-    this.backoff.reset();
+  /** ConnectorHost. */
+  onConnected(connection: Connection): void {
+    const { channel, fallbackReason } = connection;
+    this.connection = connection;
+    this.isLeftInOrder = false;
+    this.endReason = null;
     this.counters.connections++;
     this.answers.reset();
     channel.listen({ onReady: () => this.onReady(channel), onHangup: (error) => this.onHangup(channel, error ?? null) });
@@ -509,6 +427,14 @@ export class ClientSession {
     this.updateWaits();
     if (fallbackReason !== undefined) this.listener.onFallback(fallbackReason);
     this.listener.onConnect();
+  }
+
+  onDescriptorLost(mayHaveRead: boolean): void {
+    this.renewMemory(this.createMemory(), mayHaveRead);
+  }
+
+  moveToPrivateMemory(reason: string): void {
+    this.renewMemory(privateMemory(reason, this.options.ringBytes), false);
   }
 
   /** The server is gone. What it had answered is still read; what it had not released goes to the next one. */
@@ -525,67 +451,37 @@ export class ClientSession {
     }
     this.counters.doorbells += channel.doorbellCount;
     this.connection = null;
-    this.lastError = reason;
+    this.endReason = reason;
     this.writer.useChannel(null);
     channel.close();
-    this.renewMemory(connection.isLeaving && reason === null, true);
+    this.renewMemory(this.createMemory(), !this.isLeftInOrder || reason !== null);
     this.updateWaits();
     this.listener.onDisconnect(reason);
-    if (this.isClosed) return;
-    // A server that breaks the protocol would be asked again and again without a pause.
-    void (reason === null ? Promise.resolve() : this.backoff.wait()).then(() => this.connectUntilClosed());
+    if (!this.isClosed) void this.connector.reconnect(reason !== null);
   }
 
-  /**
-   * Moves what was not released to memory that nobody else knows. `isOrderly`: the last server has taken nothing beyond its head. `wasConnected`: it may
-   * have taken anything.
-   */
-  private renewMemory(isOrderly: boolean, wasConnected: boolean, socketReason?: string): void {
-    const { options, memory: old } = this;
+  private renewMemory(next: ClientMemory, mayHaveRead: boolean): void {
+    const old = this.memory;
     try {
       old.producer.refreshHead();
     } catch (error) {
       // A head that cannot be: what was released by the last one that could be is not sent again.
-      this.lastError ??= error as Error;
+      this.endReason ??= error as Error;
     }
-    const mayHaveRead = wasConnected && !isOrderly;
-    this.memory = socketReason === undefined ? this.createMemory() : privateMemory(socketReason, options.ringBytes);
-    const queued = new Set(this.writer.queued.map((message) => message.correlationId));
-    const kept = new Set<number>();
-    const { events } = replay(old.outbound, old.producer.cachedHead, old.producer.producerPosition | 0, this.memory.producer, {
-      isRedelivery: mayHaveRead,
-      isOwnTarget: (tag) => {
-        const kind = kindOf(tag) === EVENT ? 'event' : 'method';
-        return options.hello.names[targetOf(tag)]?.kind === kind;
-      },
-      keepCall: (id, records) => {
-        const call = this.pending.get(id >>> 0);
-        if (mayHaveRead || call === undefined || queued.has(call.id)) return false;
-        if (records === 0) return true;
-        const isKept = call.recordCount === records;
-        if (isKept) kept.add((call as PendingCall).id);
-        return isKept;
+    this.memory = next;
+    const events = carryOver(old, next, {
+      names: this.options.hello.names,
+      pending: this.pending,
+      writer: this.writer,
+      mayHaveRead,
+      onLost: (call) => {
+        this.pending.take(call.id);
+        this.counters.callsFailed++;
+        call.reject(diedError(call.name));
       },
     });
-    if (wasConnected) this.counters.eventsReplayed += events;
-    this.writer.useRing(this.memory.producer);
-    this.settleCalls(queued, kept);
-    this.flushWaiters.moveTo(this.memory.producer.producerPosition | 0);
-    old.segment?.close();
-  }
-
-  /** Calls that neither wait in the queue nor in the ring were taken by the last server, and will not be answered. */
-  private settleCalls(queued: Set<number>, kept: Set<number>): void {
-    for (const call of [...this.pending.values()]) {
-      if (queued.has(call.id) || kept.has(call.id)) continue;
-      if (call.payload !== null) {
-        this.writer.queueMessage(call.tag, call.id, deadlineField(call.deadline - performance.now()), call.payload);
-        continue;
-      }
-      this.pending.take(call.id);
-      this.counters.callsFailed++;
-      call.reject(diedError(call.name));
-    }
+    if (this.counters.connections > 0) this.counters.eventsReplayed += events;
+    this.flushWaiters.moveTo(next.producer.producerPosition | 0);
   }
 
   // --- end ------------------------------------------------------------------------------------------------------
@@ -593,8 +489,7 @@ export class ClientSession {
   close(error: PillionError = closedError()): void {
     if (this.isClosed) return;
     this.isClosed = true;
-    this.abort.abort();
-    this.backoff.close();
+    this.connector.close();
     const { connection } = this;
     this.connection = null;
     this.writer.useChannel(null);
@@ -606,6 +501,11 @@ export class ClientSession {
     this.readyWaiters.settleAll(error);
     this.flushWaiters.settleAll(error);
     this.memory.segment?.close();
+  }
+
+  /** Why there is no connection, as far as is known. */
+  get lastError(): Error | null {
+    return this.connection !== null ? null : (this.connector.lastError ?? this.endReason);
   }
 
   get pendingCount(): number {
@@ -627,11 +527,6 @@ export class ClientSession {
   }
 }
 
-/** What a CALL says about its caller's patience: whole ms, 0 for no limit. */
-function deadlineField(timeoutMs: number): number {
-  return timeoutMs === Number.POSITIVE_INFINITY ? 0 : Math.min(Math.max(1, Math.ceil(timeoutMs)), 0x7fffffff);
-}
-
 function closedError(): PillionError {
   return new PillionError('ERR_PILLION_CLOSED', 'the client is closed');
 }
@@ -641,16 +536,6 @@ function diedError(name: string): PillionError {
     'ERR_PILLION_PEER_DIED',
     `the sidecar ended while call "${name}" was in flight: it may or may not have been carried out (declare the method idempotent to have it retried)`,
   );
-}
-
-function describeFailure(error: unknown, path: string): Error {
-  if (error instanceof PillionError) return error;
-  const wrapped = systemError(error, `cannot connect to ${path}`);
-  const { code } = error as NodeJS.ErrnoException;
-  if (code === 'ENOENT' || code === 'ECONNREFUSED') {
-    return new PillionError('ERR_PILLION_NOT_CONNECTED', `no sidecar listens at ${path} (${code})`, { cause: error });
-  }
-  return wrapped instanceof Error ? wrapped : new Error(messageOf(error));
 }
 
 export const EVENT_TAG = tagOf(EVENT, 0, 0);

@@ -108,3 +108,8 @@ export class PendingCalls {
 export function timeoutError(name: string, timeoutMs: number): PillionError {
   return new PillionError('ERR_PILLION_TIMEOUT', `no answer to call "${name}" within ${timeoutMs} ms`);
 }
+
+/** What a CALL says about its caller's patience: whole ms, 0 for no limit. */
+export function timeLeftField(timeoutMs: number): number {
+  return timeoutMs === Number.POSITIVE_INFINITY ? 0 : Math.min(Math.max(1, Math.ceil(timeoutMs)), 0x7fffffff);
+}

@@ -65,34 +65,36 @@ function readRecords({ words, capacity }: RingMemory, from: number, to: number):
   return { records };
 }
 
-/** The records of whole messages that are to be sent again: fragments one behind the other, each target in the table. */
+/**
+ * The records of whole messages that are to be sent again. A client has at most one event and one call unfinished at a time, so fragments of a message
+ * follow each other, but for the other kind in between.
+ */
 function completeMessages(records: OldRecord[], { isOwnTarget, keepCall }: ReplayOptions): Set<OldRecord> {
-  const open = new Map<string, { parts: OldRecord[]; length: number }>();
+  const unfinished = new Map<number, OldRecord[]>();
   const kept = new Set<OldRecord>();
   for (const record of records) {
-    const { tag, id, aux, length } = record;
+    const { tag, id, length } = record;
     const kind = kindOf(tag);
     if (!isOwn(tag) || (kind === CANCEL ? length !== 0 : !isOwnTarget(tag))) continue;
     if (kind === CANCEL) {
       if (keepCall(id, 0)) kept.add(record);
       continue;
     }
-    const key = `${kind} ${id}`;
-    const message = open.get(key) ?? { parts: [], length: 0 };
-    const isFirst = message.parts.length === 0;
-    if (!isFirst && (aux >>> 0 !== message.length || targetOf(tag) !== targetOf((message.parts[0] as OldRecord).tag))) {
-      open.delete(key);
-      continue;
-    }
-    message.parts.push(record);
-    message.length += length;
-    open.set(key, message);
+    const begun = unfinished.get(kind) ?? [];
+    const parts = continues(begun, record) ? [...begun, record] : [record];
+    unfinished.delete(kind);
     const hasMore = (flagsOf(tag) & MORE) !== 0;
-    if (hasMore) continue;
-    open.delete(key);
-    if (kind === EVENT || keepCall(id, message.parts.length)) for (const part of message.parts) kept.add(part);
+    if ((hasMore || parts.length > 1) && length === 0) continue;
+    if (hasMore) unfinished.set(kind, parts);
+    else if (kind === EVENT || keepCall(id, parts.length)) for (const part of parts) kept.add(part);
   }
   return kept;
+}
+
+function continues(begun: OldRecord[], { tag, id, aux }: OldRecord): boolean {
+  const first = begun[0];
+  if (first === undefined || first.id !== id || targetOf(first.tag) !== targetOf(tag)) return false;
+  return aux >>> 0 === begun.reduce((length, part) => length + part.length, 0);
 }
 
 function isOwn(tag: number): boolean {
