@@ -1,5 +1,5 @@
 export default {
-  files: ['test/stress/**/*.ts'],
+  files: ['test/stress/**/*.test.ts'],
   typescript: { rewritePaths: { 'test/': 'dist/test/' }, compile: false },
   workerThreads: false,
   concurrency: 1,

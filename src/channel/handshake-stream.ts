@@ -1,5 +1,5 @@
 import { Socket } from 'node:net';
-import { PillionError, ProtocolError } from '../errors.js';
+import { PillionError } from '../errors.js';
 import { type Credentials, errnoName, type NativeAddon, type NativeSocket } from '../native.js';
 
 /** A fresh connection as the handshake needs it: exact reads, writes with a descriptor, credentials; then handed on. */
@@ -52,7 +52,9 @@ export class NativeHandshakeStream implements HandshakeStream {
       pending.filled += received;
       if (pending.filled === pending.bytes.length) this.settle(null);
     } else if (received === 0) {
-      this.settle(pending.filled === 0 ? hungUp() : new ProtocolError('the peer hung up in the middle of its handshake'));
+      this.settle(
+        pending.filled === 0 ? hungUp() : new PillionError('ERR_PILLION_SYSTEM', 'the peer hung up in the middle of its handshake'),
+      );
     } else if (errnoName(received) !== 'EAGAIN') {
       const isHangup = errnoName(received) === 'ECONNRESET' && pending.filled === 0;
       this.settle(isHangup ? hungUp() : new PillionError('ERR_PILLION_SYSTEM', `reading the handshake failed with ${errnoName(received)}`));

@@ -24,6 +24,21 @@ export interface Predecessor {
   close(): void;
 }
 
+/** It died while we asked: then the path is nobody's, and the lock, which died with it, is there to be taken. */
+function isDeath(error: unknown): boolean {
+  const { code, message } = error as PillionError;
+  return code === 'ERR_PILLION_PEER_DIED' || (code === 'ERR_PILLION_SYSTEM' && /EPIPE|ECONNRESET|hung up/.test(message));
+}
+
+/** If it has died meanwhile, there is nobody to be told, and path and lock are ours all the same. */
+function confirm(stream: HandshakeStream): void {
+  try {
+    stream.write(Buffer.from([1]), -1);
+  } catch (error) {
+    if (!isDeath(error)) throw error;
+  }
+}
+
 /** Asks the server that owns the path to hand it over (docs/protocol.md, section 7). Null if nobody is there. */
 export async function requestTakeover(
   path: string,
@@ -66,9 +81,10 @@ export async function requestTakeover(
     if (descriptors === null) throw new PillionError('ERR_PILLION_PROTOCOL', 'the running server sent too many descriptors');
     const [lock = -1, ...surplus] = descriptors;
     for (const descriptor of surplus) addon?.closeDescriptor(descriptor);
-    return { lock, confirm: () => stream.write(Buffer.from([1]), -1), close: () => stream.destroy() };
+    return { lock, confirm: () => confirm(stream), close: () => stream.destroy() };
   } catch (error) {
     stream.destroy();
+    if (isDeath(error)) return null;
     throw error;
   } finally {
     clearTimeout(timer);

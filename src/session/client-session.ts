@@ -69,6 +69,7 @@ export class ClientSession implements ConnectorHost, AnswerListener {
   private isLeftInOrder = false;
   private readonly readyWaiters = new Waiters(() => this.updateWaits());
   private readonly flushWaiters = new Waiters(() => this.updateWaits());
+  private isFlushBehindQueue = false;
   private nextCallId = 1;
   private nextSequence = 1;
   private isAlive = false;
@@ -378,6 +379,8 @@ export class ClientSession implements ConnectorHost, AnswerListener {
     if (this.isClosed) return Promise.reject(closedError());
     // A dozing sidecar would look by itself before long, but here somebody waits.
     this.connection?.channel.announce();
+    // What waits in the queue has no position yet: everybody then waits for the end of the queue.
+    this.isFlushBehindQueue ||= this.writer.hasQueue;
     const promise = this.flushWaiters.add(this.memory.producer.producerPosition | 0, options);
     try {
       this.checkFlushed();
@@ -390,6 +393,11 @@ export class ClientSession implements ConnectorHost, AnswerListener {
   private checkFlushed(): void {
     if (this.flushWaiters.size === 0) return;
     const { producer } = this.memory;
+    if (this.isFlushBehindQueue) {
+      if (this.writer.hasQueue) return;
+      this.isFlushBehindQueue = false;
+      this.flushWaiters.moveTo(producer.producerPosition | 0);
+    }
     producer.refreshHead();
     this.flushWaiters.resolveUpTo(producer.cachedHead);
     this.updateWaits();
