@@ -78,7 +78,8 @@ const warnedReasons = new Set<string>();
 /**
  * The app's end. Made by `connect`.
  *
- * Messages are handed to the sidecar in the order in which they were accepted, whether or not it was there at the time. No method waits for the sidecar
+ * Messages are handed to the sidecar in the order in which they were accepted, whether or not it was there at the time; a message longer than a quarter of the
+ * ring counts as accepted when its last fragment is in the ring. No method waits for the sidecar
  * unless it says so, and an idle client keeps no process alive.
  */
 export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
