@@ -1,0 +1,3 @@
+const pillion = require('pillion');
+
+process.stdout.write(JSON.stringify(Object.keys(pillion)));

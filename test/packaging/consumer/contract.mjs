@@ -1,0 +1,3 @@
+import { contract, event, method } from 'pillion';
+
+export const orders = contract('orders', { placed: event(), total: method() });
