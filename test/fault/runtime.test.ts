@@ -24,6 +24,9 @@ import {
 
 test.afterEach.always('no child is left', checkNoChildren);
 
+// Its name from Node 23.5 on; 20 knows only the old one.
+const permissionFlag = process.allowedNodeEnvironmentFlags.has('--permission') ? '--permission' : '--experimental-permission';
+
 type ServerStats = Record<'connections' | 'clients' | 'eventsHandled' | 'callsHandled', number>;
 
 test.serial('fifty workers terminated in traffic, one after the other and ten at once, leave nothing behind on either side', async (t) => {
@@ -246,7 +249,7 @@ const withoutAddon: [title: string, reason: RegExp, start: StartOptions][] = [
   [
     'the permission model forbids addons',
     /permission/,
-    { node: ['--experimental-permission', '--allow-fs-read=*', '--allow-fs-write=*'], env: { NODE_NO_WARNINGS: '0' } },
+    { node: [permissionFlag, '--allow-fs-read=*', '--allow-fs-write=*'], env: { NODE_NO_WARNINGS: '0' } },
   ],
 ];
 
