@@ -27,12 +27,16 @@ Napi::Function LoopWatch::Define(Napi::Env env) {
 
 LoopWatch::LoopWatch(const Napi::CallbackInfo& info) : Napi::ObjectWrap<LoopWatch>(info) {
   Napi::Env env = info.Env();
-  socket_ = UnixSocket::From(info[0]);
+  UnixSocket* socket = UnixSocket::From(info[0]);
+  Segment* segment = Segment::From(info[1]);
+  if (socket == nullptr || segment == nullptr) return;
+  socket_ = socket;
   socket_object_ = Napi::Persistent(info[0].As<Napi::Object>());
-  mapping_ = Segment::From(info[1])->mapping();
+  mapping_ = segment->mapping();
   const int inbound = info[2].As<Napi::Number>().Int32Value();
   Napi::Int32Array state = info[3].As<Napi::Int32Array>();
-  if (!mapping_->is_mapped() || state.ElementLength() < kWatchStateWords) {
+  if (mapping_ == nullptr || !mapping_->is_mapped() || state.Data() == nullptr ||
+      state.ElementLength() < kWatchStateWords) {
     ThrowErrno(env, "LoopWatch", EINVAL);
     return;
   }

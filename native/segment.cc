@@ -141,7 +141,8 @@ Napi::Function Segment::Define(Napi::Env env) {
        InstanceAccessor("descriptor", &Segment::Descriptor, nullptr), InstanceMethod("close", &Segment::Close)});
 }
 
-Segment* Segment::From(Napi::Value value) { return Unwrap(value.As<Napi::Object>()); }
+// Null in a worker that is being terminated: from then on every call of Node-API fails.
+Segment* Segment::From(Napi::Value value) { return value.IsEmpty() ? nullptr : Unwrap(value.As<Napi::Object>()); }
 
 Segment::Segment(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Segment>(info) {}
 
@@ -203,6 +204,10 @@ Napi::Value Segment::Adopt(Napi::Env env, int fd, uint32_t header_bytes, uint32_
   }
   Napi::Object object = AddonState::Of(env)->segment_class.New({});
   Segment* segment = From(object);
+  if (segment == nullptr) {
+    close(fd);
+    return env.Undefined();
+  }
   segment->mapping_ = mapping;
   segment->buffer_ = Napi::Persistent(Napi::ArrayBuffer(env, buffer));
   if (keep_descriptor) {

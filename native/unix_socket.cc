@@ -43,7 +43,8 @@ Napi::Function UnixSocket::Define(Napi::Env env) {
        InstanceMethod("close", &UnixSocket::Close)});
 }
 
-UnixSocket* UnixSocket::From(Napi::Value value) { return Unwrap(value.As<Napi::Object>()); }
+// Null in a worker that is being terminated: from then on every call of Node-API fails.
+UnixSocket* UnixSocket::From(Napi::Value value) { return value.IsEmpty() ? nullptr : Unwrap(value.As<Napi::Object>()); }
 
 UnixSocket::UnixSocket(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<UnixSocket>(info), hub_(AddonState::Of(info.Env())->hub) {
@@ -58,7 +59,12 @@ UnixSocket::~UnixSocket() {
 
 Napi::Value UnixSocket::Wrap(Napi::Env env, int fd) {
   Napi::Object object = AddonState::Of(env)->socket_class.New({});
-  From(object)->fd_ = fd;
+  UnixSocket* socket = From(object);
+  if (socket == nullptr) {
+    close(fd);
+    return env.Undefined();
+  }
+  socket->fd_ = fd;
   return object;
 }
 
@@ -80,7 +86,8 @@ Napi::Value UnixSocket::ListenAt(const Napi::CallbackInfo& info) {
     return ThrowErrno(env, failed_call, code);
   }
   Napi::Value object = Wrap(env, fd);
-  From(object)->spare_fd_ = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  UnixSocket* listener = From(object);
+  if (listener != nullptr) listener->spare_fd_ = open("/dev/null", O_RDONLY | O_CLOEXEC);
   return object;
 }
 
