@@ -19,6 +19,7 @@ export {
 export { PillionError, type PillionErrorCode, ProtocolError, RemoteError } from './errors.js';
 export type { WaitPreset } from './options.js';
 export type { Codec, CodecName } from './protocol/codec.js';
-export { type Handlers, type ServeOptions, Server, type ServerEvents, serve } from './server.js';
+export type { ServeOptions } from './serve-options.js';
+export { type Handlers, Server, type ServerEvents, serve } from './server.js';
 export type { HandlerContext } from './session/handler-context.js';
 export type { ClientStats, ServerStats } from './stats.js';

@@ -4,7 +4,7 @@ import { debuglog } from 'node:util';
 import type { Channel } from './channel/channel.js';
 import type { HandshakeStream, NativeHandshakeStream } from './channel/handshake-stream.js';
 import { Listener } from './channel/listener.js';
-import type { Peer, PeerRules } from './channel/peer.js';
+import type { Peer } from './channel/peer.js';
 import { ShmChannel } from './channel/shm.js';
 import { SocketChannel } from './channel/socket.js';
 import { resolveSocketPath } from './channel/socket-path.js';
@@ -13,24 +13,13 @@ import { type Welcomed, welcome } from './channel/welcome.js';
 import type { Contract, Definitions, EventDefinition, MethodDefinition } from './contract.js';
 import { messageOf, PillionError } from './errors.js';
 import type { NativeAddon, NativeSegment } from './native.js';
-import {
-  addonFor,
-  configureWaiting,
-  DEFAULT_HANDSHAKE_TIMEOUT_MS,
-  DEFAULT_MAX_MESSAGE_BYTES,
-  DEFAULT_MAX_RING_BYTES,
-  integerOption,
-  invalidArgument,
-  LIBRARY_RUNTIME,
-  timeoutOption,
-  type WaitPreset,
-} from './options.js';
+import { invalidArgument, LIBRARY_RUNTIME, timeoutOption } from './options.js';
 import { builtInCodec, resolveCodec } from './protocol/codec.js';
 import type { Hello } from './protocol/handshake.js';
 import type { NameEntry } from './protocol/names.js';
-import { MAX_RING_BYTES } from './ring/layout.js';
 import { privateRing, ringsOfSegment } from './ring/memory.js';
 import { RingProducer } from './ring/producer.js';
+import { checkServeOptions, type ServeOptions, type ServerSettings } from './serve-options.js';
 import type { HandlerContext } from './session/handler-context.js';
 import { type Handler, type Route, ServerSession } from './session/server-session.js';
 import { newServerCounters, type ServerStats } from './stats.js';
@@ -45,36 +34,6 @@ export type Handlers<D extends Definitions> = {
       ? (request: Req, context: HandlerContext) => Res | Promise<Res>
       : never;
 };
-
-export interface ServeOptions extends PeerRules {
-  /** Where to listen. Default: `PILLION_SOCKET`, else `<runtime dir>/pillion/<contract>.sock`. Its directory must be ours with mode 0700. */
-  path?: string;
-  /** Accept a directory that others can reach, for example a volume shared by containers. Default false. */
-  allowSharedDirectory?: boolean;
-  /** Mode of the socket file; 0600 by default. */
-  mode?: number;
-  /** Take the path over from the server that owns it, which then finishes its work and leaves. Default false: fail with ERR_PILLION_ADDRESS_IN_USE. */
-  takeover?: boolean;
-  /** `auto` (default): shared memory for clients that offer it. `socket`: never. */
-  transport?: 'auto' | 'socket';
-  /** The largest ring that a client may bring; 64 MiB by default. */
-  maxRingBytes?: number;
-  /** The largest message in either direction; 16 MiB by default. */
-  maxMessageBytes?: number;
-  /** Connections at once, in all and per user; 1,024 each by default. */
-  maxConnections?: number;
-  maxConnectionsPerUid?: number;
-  /** Answers queued for a client that does not read them before its requests are not read either; 1 MiB by default. */
-  maxQueuedBytes?: number;
-  /** How long a client may take for its HELLO; 5,000 ms by default. */
-  handshakeTimeoutMs?: number;
-  /** Send the stacks of handlers' errors to the callers. Default false. */
-  exposeStacks?: boolean;
-  /** How this thread waits for messages; applies to all connections of the thread. */
-  wait?: WaitPreset;
-  /** While events arrive now and then, look again after so many ms rather than have each sender pay for a wake-up; 1 by default, 0 to be woken for each. */
-  lingerMs?: number;
-}
 
 export interface ServerEvents {
   connect: [client: { clientId: string; peer: Peer; transport: 'shm' | 'socket' }];
@@ -94,7 +53,7 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
   readonly path: string;
   private readonly contract: Contract<D>;
   private readonly handlers: Handlers<D>;
-  private readonly settings: Settings;
+  private readonly settings: ServerSettings;
   private readonly counters = newServerCounters();
   private readonly sessions = new Set<ServerSession>();
   private readonly handshakes = new Set<HandshakeStream>();
@@ -118,7 +77,7 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
     this.contract = contract;
     this.handlers = handlers;
     this.path = resolveSocketPath(options.path, contract.name);
-    this.settings = checkOptions(options);
+    this.settings = checkServeOptions(options);
   }
 
   /** Internal: `serve` does this. */
@@ -342,53 +301,6 @@ export async function serve<D extends Definitions>(
   const server = new Server(contract, handlers, options);
   await server.open();
   return server;
-}
-
-interface Settings {
-  addon: NativeAddon | null;
-  noShmReason: string | undefined;
-  rules: PeerRules;
-  mode: number;
-  allowSharedDirectory: boolean;
-  takeover: boolean;
-  transport: 'auto' | 'socket';
-  maxRingBytes: number;
-  maxMessageBytes: number;
-  maxConnections: number;
-  maxConnectionsPerUid: number;
-  maxQueuedBytes: number;
-  handshakeTimeoutMs: number;
-  exposeStacks: boolean;
-}
-
-function checkOptions(options: ServeOptions): Settings {
-  const { addon, reason } = addonFor(options.transport);
-  if (addon === null && (options.allow !== undefined || options.authorize !== undefined)) {
-    throw new PillionError(
-      'ERR_PILLION_NATIVE_MISSING',
-      `"allow" and "authorize" need the kernel's word on who connects, which only the native addon can ask for: ${reason}`,
-    );
-  }
-  configureWaiting(addon, options.wait, options.lingerMs);
-  return {
-    addon,
-    noShmReason: options.transport === 'socket' ? 'it was told to use the socket' : reason,
-    rules: {
-      ...(options.allow === undefined ? {} : { allow: options.allow }),
-      ...(options.authorize === undefined ? {} : { authorize: options.authorize }),
-    },
-    mode: integerOption('mode', options.mode, 0o600, 0, 0o777),
-    allowSharedDirectory: options.allowSharedDirectory === true,
-    takeover: options.takeover === true,
-    transport: options.transport ?? 'auto',
-    maxRingBytes: integerOption('maxRingBytes', options.maxRingBytes, DEFAULT_MAX_RING_BYTES, 4096, MAX_RING_BYTES),
-    maxMessageBytes: integerOption('maxMessageBytes', options.maxMessageBytes, DEFAULT_MAX_MESSAGE_BYTES, 1, MAX_RING_BYTES),
-    maxConnections: integerOption('maxConnections', options.maxConnections, 1024, 1, 1_000_000),
-    maxConnectionsPerUid: integerOption('maxConnectionsPerUid', options.maxConnectionsPerUid, 1024, 1, 1_000_000),
-    maxQueuedBytes: integerOption('maxQueuedBytes', options.maxQueuedBytes, 1024 * 1024, 0, Number.MAX_SAFE_INTEGER),
-    handshakeTimeoutMs: integerOption('handshakeTimeoutMs', options.handshakeTimeoutMs, DEFAULT_HANDSHAKE_TIMEOUT_MS, 1, 3_600_000),
-    exposeStacks: options.exposeStacks === true,
-  };
 }
 
 function shmChannel(addon: NativeAddon, stream: NativeHandshakeStream, segment: NativeSegment): Channel {

@@ -1,6 +1,6 @@
 import type { Channel } from '../channel/channel.js';
 import type { Peer } from '../channel/peer.js';
-import { messageOf, PillionError, ProtocolError } from '../errors.js';
+import { PillionError, ProtocolError } from '../errors.js';
 import { copyOut, type PayloadCodec } from '../protocol/codec.js';
 import { type Reassembled, Reassembly } from '../protocol/fragments.js';
 import {
@@ -26,6 +26,7 @@ import type { RingConsumer } from '../ring/consumer.js';
 import type { newServerCounters } from '../stats.js';
 import { FrameWriter, NOTHING } from './frame-writer.js';
 import { Context, type HandlerContext } from './handler-context.js';
+import { errorPayload, isThenable, settleWith } from './handler-result.js';
 import { type Held, ReleaseQueue } from './release-queue.js';
 
 /** Records handled before the ring's space is given back and others get their turn. */
@@ -432,41 +433,5 @@ export class ServerSession {
     this.running.clear();
     this.checkIdle();
     this.options.onEnd(error);
-  }
-}
-
-/** What the caller is told of whatever a handler threw. */
-function errorPayload(error: unknown, exposeStack: boolean): ErrorPayload {
-  const field = (key: 'code' | 'name' | 'stack'): unknown => {
-    try {
-      return (error as Record<string, unknown> | null | undefined)?.[key];
-    } catch {
-      return undefined;
-    }
-  };
-  const text = (value: unknown, otherwise: string, maxLength: number): string =>
-    (typeof value === 'string' ? value : otherwise).slice(0, maxLength);
-  const payload: ErrorPayload = {
-    code: text(field('code'), 'ERR_PILLION_HANDLER', 256),
-    message: messageOf(error).slice(0, 8192),
-    name: text(field('name'), 'Error', 256),
-  };
-  if (exposeStack) payload.stack = text(field('stack'), '', 8192);
-  return payload;
-}
-
-/** Follows a handler's promise. A `then` that throws is a rejection, as for `await`. */
-function settleWith(result: PromiseLike<unknown>, onValue: (value: unknown) => void, onError: (error: unknown) => void): void {
-  if (result instanceof Promise) result.then(onValue, onError);
-  else Promise.resolve(result).then(onValue, onError);
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  if (typeof value !== 'object' || value === null) return false;
-  try {
-    return typeof (value as { then?: unknown }).then === 'function';
-  } catch {
-    // A `then` that cannot be read: Promise.resolve makes a rejection of it.
-    return true;
   }
 }
