@@ -26,6 +26,10 @@ test.afterEach.always('no child is left', checkNoChildren);
 
 // Its name from Node 23.5 on; 20 knows only the old one.
 const permissionFlag = process.allowedNodeEnvironmentFlags.has('--permission') ? '--permission' : '--experimental-permission';
+// From Node 25 on sockets need a permission of their own.
+const permissions = ['--allow-fs-read=*', '--allow-fs-write=*', '--allow-net'].filter((flag) =>
+  process.allowedNodeEnvironmentFlags.has(flag.split('=')[0] as string),
+);
 
 type ServerStats = Record<'connections' | 'clients' | 'eventsHandled' | 'callsHandled', number>;
 
@@ -246,11 +250,7 @@ const withoutAddon: [title: string, reason: RegExp, start: StartOptions][] = [
   ['the addon is missing', /\/nonexistent/, { env: { PILLION_NATIVE_PATH: '/nonexistent' } }],
   ['the addon is no addon', /could not be loaded/, { env: { PILLION_NATIVE_PATH: join(ROOT, 'package.json') } }],
   ['node was started with --no-addons', /--no-addons/, { node: ['--no-addons'] }],
-  [
-    'the permission model forbids addons',
-    /permission/,
-    { node: [permissionFlag, '--allow-fs-read=*', '--allow-fs-write=*'], env: { NODE_NO_WARNINGS: '0' } },
-  ],
+  ['the permission model forbids addons', /permission/, { node: [permissionFlag, ...permissions], env: { NODE_NO_WARNINGS: '0' } }],
 ];
 
 function fallbackWarnings(program: Program): string[] {
