@@ -127,12 +127,17 @@ function remedy(): string {
   return `Install ${platformPackage()}, or run "npm run rebuild:native" in ${packageRoot()}`;
 }
 
-/** In this order: what the user says, what was built here, what npm installed for this platform. */
-function candidates(): string[] {
+/** In this order: what the user says, what was built here, what npm installed for this platform. The last reads a file, so it is worked out only when it is its turn. */
+function* candidates(): Generator<string> {
   const override = process.env[NATIVE_PATH_VARIABLE];
-  if (override) return [resolve(override)];
+  if (override) {
+    yield resolve(override);
+    return;
+  }
   const root = packageRoot();
-  return [`${root}build/Release/pillion.node`, `${root}build/Debug/pillion.node`, platformPackage()];
+  yield `${root}build/Release/pillion.node`;
+  yield `${root}build/Debug/pillion.node`;
+  yield platformPackage();
 }
 
 function packageRoot(): string {
