@@ -305,7 +305,9 @@ export async function serve<D extends Definitions>(
 
 function shmChannel(addon: NativeAddon, stream: NativeHandshakeStream, segment: NativeSegment): Channel {
   const [inbound, outbound] = ringsOfSegment(segment.buffer, segment.headerBytes, segment.capacities);
-  return new ShmChannel(addon, stream.intoNative(), segment, new RingProducer(outbound), inbound, 0);
+  // First what a client's positions can make fail: until then the stream still owns the socket, and closes it.
+  const producer = new RingProducer(outbound);
+  return new ShmChannel(addon, stream.intoNative(), segment, producer, inbound, 0);
 }
 
 function socketChannel(stream: HandshakeStream, hello: Hello): Channel {

@@ -55,10 +55,16 @@ export class ShmChannel implements Channel {
     inboundRing: 0 | 1,
   ) {
     this.producer = producer;
-    this.consumer = new RingConsumer(inbound);
     this.socket = socket;
-    this.state[READ_POSITION] = this.consumer.readPosition;
-    this.watch = new addon.LoopWatch(socket, segment, inboundRing, this.state, (events) => this.onWatchEvent(events));
+    try {
+      this.consumer = new RingConsumer(inbound);
+      this.state[READ_POSITION] = this.consumer.readPosition;
+      this.watch = new addon.LoopWatch(socket, segment, inboundRing, this.state, (events) => this.onWatchEvent(events));
+    } catch (error) {
+      // Positions that cannot be, or no memory: nobody else knows the socket any more.
+      socket.close();
+      throw error;
+    }
   }
 
   listen(listener: ChannelListener): void {
