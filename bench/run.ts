@@ -1,88 +1,59 @@
+#!/usr/bin/env node
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { judge } from './bars.js';
 import { describeEnvironment } from './environment.js';
-import { formatReport } from './report.js';
-import type { Effort, Scenario } from './scenarios.js';
-import { full, quick, scenarioNames, scenarios } from './scenarios.js';
-import { runSuite } from './suite.js';
-import { transportNames } from './transports/index.js';
-
-const help = `Usage: npm run bench -- [options]
-
-Measures pillion and what it competes with, each between two processes of this machine.
-
-  --quick                a rough run of less than 45 s instead of up to 5 min
-  --only NAMES           scenarios, separated by commas: ${scenarioNames.join(', ')}
-  --transports NAMES     transports, separated by commas: ${transportNames.join(', ')}
-  --json FILE            write environment and rows to this file
-  --help                 show this text
-
-Exits with 1 when a row failed; a missed bar is no failure.
-`;
+import type { Request } from './options.js';
+import { help, readRequest } from './options.js';
+import { ProgressBar } from './progress-bar.js';
+import { formatReport } from './report/table.js';
+import type { OverheadRow, Result } from './result.js';
+import { judge } from './suite/bars.js';
+import type { Suite } from './suite/suite.js';
+import { plannedMs, runSuite } from './suite/suite.js';
 
 process.exitCode = await main();
 
 async function main(): Promise<number> {
-  const options = {
-    quick: { type: 'boolean', default: false },
-    only: { type: 'string' },
-    transports: { type: 'string' },
-    json: { type: 'string' },
-    help: { type: 'boolean', default: false },
-  } as const;
   try {
-    const { values } = parseArgs({ options });
-    if (values.help) {
+    const request = readRequest(process.argv.slice(2));
+    if (!request) {
       process.stdout.write(help);
       return 0;
     }
-    const effort = values.quick ? quick : full;
-    const selection = select(choose(values.only, scenarioNames), choose(values.transports, transportNames), effort);
-    return await run(selection, effort, values.json);
+    return await run(request);
   } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n`);
+    process.stderr.write(`${(error as Error).message}\nSee --help.\n`);
     return 2;
   }
 }
 
-async function run(selection: Scenario[], effort: Effort, jsonFile: string | undefined): Promise<number> {
+async function run(request: Request): Promise<number> {
+  const result = await measure(request);
+  if (request.jsonFile !== undefined) writeFileSync(request.jsonFile, `${JSON.stringify(result, null, 1)}\n`);
+  process.stdout.write(`${formatReport(result, request.isVerbose)}\n`);
+  return [...result.rows, ...result.overhead].some(({ status }) => status.startsWith('failed')) ? 1 : 0;
+}
+
+async function measure({ scenarios, effort, withOverhead }: Request): Promise<Result> {
   const directory = mkdtempSync(join(tmpdir(), 'pillion-bench-'));
   process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130));
-  const environment = describeEnvironment();
-  const rows = await runSuite({ scenarios: selection, effort, directory, progress });
-  progress('');
-  if (jsonFile !== undefined) {
-    const result = { environment: { ...environment, effort: effort.name }, rows };
-    writeFileSync(jsonFile, `${JSON.stringify(result, null, 2)}\n`);
+  const environment = { ...describeEnvironment(), effort: effort.name };
+  process.stderr.write(`about ${Math.ceil(plannedMs({ scenarios, effort }) / 60_000)} min\n`);
+  const bar = new ProgressBar();
+  const suite = { scenarios, effort, directory, progress: bar.show.bind(bar) };
+  try {
+    const rows = await runSuite(suite);
+    const overhead = withOverhead ? await measureWorkload(suite) : [];
+    return { schema: 1, environment, rows, verdicts: judge(rows), overhead };
+  } finally {
+    bar.stop();
   }
-  process.stdout.write(`${formatReport(environment, rows, judge(rows))}\n`);
-  return rows.some(({ status }) => status.startsWith('failed')) ? 1 : 0;
 }
 
-function choose(wanted: string | undefined, known: readonly string[]): readonly string[] {
-  if (wanted === undefined) return known;
-  const names = wanted.split(',').map((name) => name.trim());
-  const unknown = names.find((name) => !known.includes(name));
-  if (unknown !== undefined) throw new Error(`unknown name=${unknown}; known: ${known.join(', ')}`);
-  return names;
-}
-
-function select(names: readonly string[], transports: readonly string[], effort: Effort): Scenario[] {
-  return scenarios
-    .filter(({ name }) => names.includes(name))
-    .map((scenario) => {
-      const isWanted = (name: string) => transports.includes(name) && !effort.without[scenario.pace].includes(name);
-      return { ...scenario, transports: scenario.transports.filter(isWanted) };
-    })
-    .filter((scenario) => scenario.transports.length > 0);
-}
-
-/** One line that rewrites itself on a terminal, one line per step elsewhere. */
-function progress(line: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`);
-  else if (line !== '') process.stderr.write(`${line}\n`);
+/** Loaded when it is wanted, because it brings packages that a single case of one's own doesn't need. */
+async function measureWorkload({ effort, directory, progress }: Suite): Promise<OverheadRow[]> {
+  const { measureOverhead } = await import('./overhead/measure.js');
+  return measureOverhead({ ...effort.overhead, directory, progress: (text) => progress({ text: `overhead: ${text}`, share: 1 }) });
 }

@@ -1,4 +1,4 @@
-import type { Account } from '../payload.js';
+import type { Account } from '../rig/payload.js';
 import { serveOverTcp } from './http.js';
 import type { Link, Place, Transport } from './transport.js';
 

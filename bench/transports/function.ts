@@ -1,10 +1,10 @@
-import { Tally } from '../tally.js';
+import { Tally } from '../rig/tally.js';
 import type { Link, Place, Transport } from './transport.js';
 
 /** No second process at all: what the same work costs as a function of the app. */
 export const functionCall: Transport = {
   async connect(place: Place): Promise<Link> {
-    const tally = new Tally(place.payloadBytes);
+    const tally = new Tally(place);
     const intact = <T>(result: T): T => {
       if (tally.fault) throw new Error(tally.fault);
       return result;

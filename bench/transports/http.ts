@@ -3,22 +3,27 @@ import type { IncomingMessage, RequestOptions } from 'node:http';
 import { Agent, createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import type { Lookup } from '../payload.js';
-import type { Tally } from '../tally.js';
+import type { Lookup } from '../rig/payload.js';
+import type { Tally } from '../rig/tally.js';
 import type { Link, Place, Service, Transport } from './transport.js';
 
-/** `node:http` with a keep-alive agent: one POST per message, over one connection. */
+/** `node:http` with a keep-alive agent: one POST per message; one connection while one call is outstanding. */
 export const http: Transport = {
   serve: serveOverTcp,
   connect: async (_place, port) => open({ host: '127.0.0.1', port: Number(port) }),
 };
 
 export const httpOverUnixSocket: Transport = {
-  serve: (place, tally) => serve(tally, { path: join(place.directory, 'http.sock') }),
+  serve: serveOverUnixSocket,
   connect: async (_place, socketPath) => open({ socketPath }),
 };
 
-/** Also the other end of `fetch`. */
+/** Also the other end of `undici-uds`. */
+export function serveOverUnixSocket(place: Place, tally: Tally): Promise<Service> {
+  return serve(tally, { path: join(place.directory, 'http.sock') });
+}
+
+/** Also the other end of `fetch` and `undici`. */
 export function serveOverTcp(_place: Place, tally: Tally): Promise<Service> {
   return serve(tally, { port: 0, host: '127.0.0.1' });
 }
@@ -44,7 +49,7 @@ async function serve(tally: Tally, where: { path?: string; port?: number; host?:
 }
 
 function open(where: RequestOptions): Link {
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const agent = new Agent({ keepAlive: true });
   const post = (path: string, body: Uint8Array) =>
     new Promise<Buffer>((resolve, reject) => {
       const headers = { 'content-length': body.length };

@@ -2,32 +2,42 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { packageRoot } from '../environment.js';
-import { LatencyRecorder } from '../histogram.js';
-import { Unavailable } from '../questions.js';
-import type { Link, OwnMeasurement, Place, Transport } from './transport.js';
+import { LatencyRecorder } from '../rig/histogram.js';
+import { Unavailable } from '../rig/questions.js';
+import type { OwnMeasurement, Place, Transport } from './transport.js';
 
 const run = promisify(execFile);
-const source = join(packageRoot, 'bench', 'native', 'ping-pong.cc');
-const batch = 16;
+const source = join(packageRoot, 'bench', 'native', 'limits.cc');
 
-interface PingPongResult {
+interface Printed {
   count: number;
   elapsedNs: number;
   cpuUs: number;
-  batchNs: number[];
+  batch: number;
+  /** Nanoseconds of a whole batch, and how often. */
+  samples: [number, number][];
 }
 
-/** What this machine allows at best: two C++ processes that spin on shared memory, without Node and without sleep. */
-export const limit: Transport = {
-  async connect(place: Place): Promise<Link> {
-    const program = join(place.directory, 'ping-pong');
-    await compile(program);
-    return {
-      measure: (durationMs, warmupMs) => measure(program, place.payloadBytes, durationMs, warmupMs),
-      async close() {},
-    };
-  },
-};
+/** What this machine allows at best, measured by small C++ programs that are compiled when they are needed: see `native/limits.cc`. */
+export const limitRing = limit('ring');
+export const limitStream = limit('stream');
+export const limitLine = limit('line');
+export const limitMemcpy = limit('memcpy');
+export const limitSyscall = limit('syscall');
+export const limitWake = limit('wake');
+
+function limit(what: string): Transport {
+  return {
+    async connect(place) {
+      const program = join(place.directory, 'limits');
+      await compile(program);
+      return {
+        measure: (durationMs, warmupMs) => measure(program, what, place, durationMs, warmupMs),
+        async close() {},
+      };
+    },
+  };
+}
 
 async function compile(program: string): Promise<void> {
   const compiler = process.env['CXX'] ?? 'g++';
@@ -40,11 +50,11 @@ async function compile(program: string): Promise<void> {
   }
 }
 
-async function measure(program: string, payloadBytes: number, durationMs: number, warmupMs: number): Promise<OwnMeasurement> {
-  const options = [payloadBytes, warmupMs, durationMs, batch].map(String);
-  const { stdout } = await run(program, options, { maxBuffer: 64 * 1024 * 1024, timeout: durationMs + 10_000 });
-  const { count, elapsedNs, cpuUs, batchNs } = JSON.parse(stdout) as PingPongResult;
+async function measure(program: string, what: string, place: Place, durationMs: number, warmupMs: number): Promise<OwnMeasurement> {
+  const options = [what, ...[place.payloadBytes, place.gapUs, warmupMs, durationMs].map((value) => String(Math.round(value)))];
+  const { stdout } = await run(program, options, { maxBuffer: 64 * 1024 * 1024, timeout: durationMs + warmupMs + 10_000 });
+  const { count, elapsedNs, cpuUs, batch, samples } = JSON.parse(stdout) as Printed;
   const recorder = new LatencyRecorder();
-  for (const ns of batchNs) recorder.record(ns / batch / 1_000);
+  for (const [ns, times] of samples) recorder.record(ns / batch / 1_000, times);
   return { count, batch, cpuUs, elapsedMs: elapsedNs / 1e6, latency: recorder.latency() };
 }

@@ -1,9 +1,9 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import Table from 'cli-table3';
-import type { Row } from '../../../bench/row.js';
-import { quick, scenarios } from '../../../bench/scenarios.js';
-import { runSuite } from '../../../bench/suite.js';
+import type { Row } from '../../../bench/result.js';
+import { quick, scenarios } from '../../../bench/suite/scenarios.js';
+import { runSuite } from '../../../bench/suite/suite.js';
 import type { Screen } from './screen.js';
 import type { Stage } from './stage.js';
 
@@ -38,12 +38,12 @@ export async function compare(transport: 'shm' | 'socket', stage: Stage, screen:
   const directory = join(stage.directory, 'bench');
   mkdirSync(directory, { mode: 0o700 });
   screen.line('What a message costs here. Each case is a pair of processes, measured now:');
-  const cases = casesFor(`pillion-${transport}`);
+  const cases = casesFor(transport);
   const rows = await runSuite({
     scenarios: scenariosOf(cases),
     effort: { ...quick, budgetMs: BUDGET_MS },
     directory,
-    progress: (text) => screen.status(text),
+    progress: ({ text }) => screen.status(text),
   });
   screen.stop();
   const found = cases.map((wanted) => ({ ...wanted, row: rows.find((row) => isOf(row, wanted)) }));

@@ -1,0 +1,60 @@
+/** What the processes of a measurement agree on: what to measure, for how long, and what was found. */
+
+import type { Latency } from './histogram.js';
+
+/** `event`: raw bytes, one way. `send`: a log line, one way; what counts is the cost on the app's thread. */
+export type Pattern = 'call' | 'lookup' | 'call-sync' | 'send' | 'event' | 'idle';
+
+/**
+ * `free`: the scheduler decides. `apart`: app and sidecar each on a CPU of its own. `together`: both on the same one, where a
+ * wake-up is cheapest for whoever sleeps between messages.
+ */
+export type Placement = 'free' | 'apart' | 'together';
+
+/** Everything about a measurement but the transport: rows with equal conditions may be compared. */
+export interface Conditions {
+  pattern: Pattern;
+  payloadBytes: number;
+  /** Closed loop: rest between two operations. 0: the next one starts when the last one was answered. */
+  gapUs: number;
+  /** Open loop: operations start at planned times, answered or not, and latency counts from the planned time. 0: closed loop. */
+  ratePerSec: number;
+  /** Connections of the one app process; each has a loop of its own. */
+  clients: number;
+  /** Share of its time in which the app's event loop does something else. */
+  busyShare: number;
+  /** One other process for each CPU wants all of it. */
+  cpuLoad: boolean;
+  placement: Placement;
+}
+
+/** One scenario on one transport, as the app process has to know it. */
+export interface Lane extends Conditions {
+  /** A name from the list of transports, or the path of a module with a transport as its default export. */
+  transport: string;
+  /** Folder of this lane alone, for sockets and files. */
+  directory: string;
+}
+
+export interface RoundPlan {
+  /** Full speed, whatever the lane's gap: gives the compiler its time. Only a lane's first round needs it. */
+  runInMs: number;
+  /** At the lane's own pace, before every measurement. */
+  warmupMs: number;
+  durationMs: number;
+}
+
+/** What one round found. */
+export interface Outcome {
+  count: number;
+  /** Operations per latency sample. */
+  batch: number;
+  opsPerSec: number;
+  appCpuUs: number;
+  sidecarCpuUs: number;
+  /** Context switches of both processes, wanted and unwanted. */
+  switches: number;
+  latency: Latency | undefined;
+  /** What only some scenarios or transports know, such as doorbells. */
+  extras: Record<string, number>;
+}

@@ -1,0 +1,174 @@
+import type { Conditions, RoundPlan } from '../rig/lane.js';
+import { makeLine, makeLookup } from '../rig/payload.js';
+
+export interface Scenario extends Conditions {
+  name: string;
+  transports: readonly string[];
+}
+
+const lineBytes = Buffer.byteLength(JSON.stringify(makeLine(1)));
+const lookupBytes = Buffer.byteLength(JSON.stringify(makeLookup(1)));
+const kiB = 1_024;
+const miB = 1_024 * kiB;
+
+const anyCall: Conditions = {
+  pattern: 'call',
+  payloadBytes: 64,
+  gapUs: 0,
+  ratePerSec: 0,
+  clients: 1,
+  busyShare: 0,
+  cpuLoad: false,
+  placement: 'free',
+};
+
+const pillion = ['shm', 'shm-park', 'shm-spin', 'socket'];
+const sockets = ['uds', 'tcp'];
+const http = ['http', 'http-uds', 'fetch', 'undici', 'undici-uds', 'http2'];
+const brokers = ['nats', 'redis'];
+const files = ['file-write', 'file-tail', 'file-append', 'fifo', 'signal-file'];
+const everyCall = [...pillion, 'function', 'worker', ...sockets, ...http, 'grpc', 'zeromq', 'ipc-json', 'ipc-advanced', 'ws', ...brokers];
+
+/** For comparisons along one axis: pillion, and the neighbours that are mostly used. */
+const few = ['shm', 'uds', 'http'];
+const some = ['shm', 'shm-park', 'shm-spin', 'uds', 'http'];
+
+/** The table of what is measured. Rows of one scenario that differ in a single condition form a sweep along it. */
+export const scenarios: readonly Scenario[] = [
+  ...sweep('limits', 'payloadBytes', [64, kiB, 64 * kiB, miB, 16 * miB], ['limit-ring']),
+  scenario('limits', ['limit-stream'], { pattern: 'event' }),
+  scenario('limits', ['limit-line', 'limit-syscall'], { payloadBytes: 8 }),
+  ...sweep('limits', 'payloadBytes', [64 * kiB, miB, 16 * miB], ['limit-memcpy']),
+  ...sweep('limits', 'gapUs', [1_000, 100_000], ['limit-wake']),
+
+  scenario('send', ['shm', 'socket', 'function', ...files], { pattern: 'send', payloadBytes: lineBytes }),
+  scenario('send', ['shm', 'socket', 'function', ...files], { pattern: 'send', payloadBytes: lineBytes, gapUs: 1_000 }),
+  scenario('call', everyCall),
+  scenario(
+    'call-object',
+    ['shm', 'socket', 'function', 'worker', 'http', 'http-uds', 'fetch', 'undici', 'ipc-json', 'ipc-advanced', 'ws'],
+    {
+      pattern: 'lookup',
+      payloadBytes: lookupBytes,
+    },
+  ),
+  scenario('call-sync', ['shm', 'function'], { pattern: 'call-sync' }),
+  scenario('one-way', ['shm', 'socket', ...sockets, 'worker', 'zeromq', 'ipc-advanced', 'ws', 'fifo', ...brokers], { pattern: 'event' }),
+  scenario('call-large', ['shm', 'socket', 'uds', 'http'], { payloadBytes: miB }),
+
+  ...sweep('gap-sweep', 'gapUs', [0, 10, 100, 1_000, 10_000, 100_000], [...some, 'function']),
+  ...sweep('payload-sweep', 'payloadBytes', [16, 512, 4 * kiB, 64 * kiB, miB, 16 * miB], ['shm', 'socket', 'uds', 'http', 'grpc']),
+  ...sweep('rate', 'ratePerSec', [100, 1_000, 5_000, 20_000], [...some, 'function']),
+  ...sweep(
+    'event-latency',
+    'ratePerSec',
+    [100, 1_000, 10_000],
+    ['shm', 'uds', 'zeromq', 'fifo', 'file-append', 'file-tail', 'signal-file'],
+    {
+      pattern: 'event',
+    },
+  ),
+  ...sweep('clients', 'clients', [1, 10, 100], few),
+  scenario('load', some, { cpuLoad: true }),
+  scenario('load', some, { cpuLoad: true, gapUs: 1_000 }),
+  scenario('busy', few, { busyShare: 0.5, ratePerSec: 1_000 }),
+  scenario('placement', ['shm', 'shm-spin', 'uds', 'http'], { placement: 'apart' }),
+  scenario('placement', ['shm', 'uds', 'http'], { placement: 'together' }),
+  scenario('idle', ['shm', 'socket', 'uds'], { pattern: 'idle' }),
+];
+
+export const scenarioNames = [...new Set(scenarios.map(({ name }) => name)), 'overhead'];
+
+export function scenario(name: string, transports: readonly string[], conditions: Partial<Conditions> = {}): Scenario {
+  return { ...anyCall, ...conditions, name, transports };
+}
+
+function sweep<K extends keyof Conditions>(
+  name: string,
+  key: K,
+  values: readonly Conditions[K][],
+  transports: readonly string[],
+  conditions: Partial<Conditions> = {},
+): Scenario[] {
+  return values.map((value) => scenario(name, transports, { ...conditions, [key]: value }));
+}
+
+export type Pace = 'flowing' | 'gapped' | 'open' | 'idle';
+
+export function paceOf({ pattern, gapUs, ratePerSec }: Conditions): Pace {
+  if (pattern === 'idle') return 'idle';
+  if (ratePerSec > 0) return 'open';
+  return gapUs > 0 ? 'gapped' : 'flowing';
+}
+
+export interface Effort {
+  name: 'full' | 'quick';
+  /** No round starts or lasts beyond it. */
+  budgetMs: number;
+  rounds: number;
+  /** Whether system calls are counted, in a round of their own. */
+  countsSyscalls: boolean;
+  /** Whether the table's line is part of it. */
+  includes(scenario: Scenario, transport: string): boolean;
+  plans: Record<Pace, RoundPlan>;
+  /** Measuring the workload with and without a sidecar: rounds of each variant, and how long one is. */
+  overhead: { rounds: number; durationMs: number; ratePerSec: number };
+}
+
+/** What has long gaps needs more time for as many samples. */
+export function planFor(effort: Effort, conditions: Conditions): RoundPlan {
+  const plan = effort.plans[paceOf(conditions)];
+  if (conditions.pattern === 'idle') return plan;
+  const gapMs = conditions.gapUs / 1_000;
+  const leastSamples = 12;
+  return { ...plan, warmupMs: Math.max(plan.warmupMs, 2 * gapMs), durationMs: Math.max(plan.durationMs, leastSamples * gapMs) };
+}
+
+export const full: Effort = {
+  name: 'full',
+  budgetMs: 1_140_000,
+  rounds: 3,
+  countsSyscalls: true,
+  includes: () => true,
+  plans: {
+    flowing: { runInMs: 800, warmupMs: 150, durationMs: 800 },
+    gapped: { runInMs: 500, warmupMs: 150, durationMs: 1_200 },
+    open: { runInMs: 500, warmupMs: 150, durationMs: 1_500 },
+    idle: { runInMs: 100, warmupMs: 0, durationMs: 10_000 },
+  },
+  overhead: { rounds: 3, durationMs: 3_000, ratePerSec: 1_000 },
+};
+
+/** What a quick run leaves out: the long tail of transports and of each sweep. */
+const quickTransports = ['shm', 'function', 'uds', 'http', 'fetch', 'undici', 'zeromq', 'ipc-advanced', 'file-write', 'file-append'];
+const quickValues: Record<string, (conditions: Conditions) => boolean> = {
+  limits: ({ payloadBytes, gapUs }) => payloadBytes <= miB && gapUs < 100_000,
+  'gap-sweep': ({ gapUs }) => gapUs <= 10_000,
+  'payload-sweep': ({ payloadBytes }) => payloadBytes === 4 * kiB || payloadBytes === 64 * kiB,
+  rate: ({ ratePerSec }) => ratePerSec === 1_000 || ratePerSec === 5_000,
+  'event-latency': ({ ratePerSec }) => ratePerSec === 1_000,
+  clients: ({ clients }) => clients === 10,
+};
+const sweeps = ['gap-sweep', 'payload-sweep', 'rate', 'event-latency', 'clients', 'load', 'busy', 'placement'];
+
+export const quick: Effort = {
+  name: 'quick',
+  budgetMs: 110_000,
+  rounds: 3,
+  countsSyscalls: false,
+  includes(scenario, transport) {
+    if (transport.startsWith('limit')) return quickValues['limits']?.(scenario) === true;
+    const isChosen = sweeps.includes(scenario.name)
+      ? few.includes(transport)
+      : quickTransports.includes(transport) || scenario.name === 'idle';
+    const isSlow = scenario.gapUs > 0 && scenario.name === 'send' && transport === 'file-append';
+    return isChosen && !isSlow && (quickValues[scenario.name]?.(scenario) ?? true);
+  },
+  plans: {
+    flowing: { runInMs: 150, warmupMs: 20, durationMs: 80 },
+    gapped: { runInMs: 150, warmupMs: 20, durationMs: 150 },
+    open: { runInMs: 150, warmupMs: 50, durationMs: 200 },
+    idle: { runInMs: 50, warmupMs: 0, durationMs: 2_000 },
+  },
+  overhead: { rounds: 2, durationMs: 500, ratePerSec: 1_000 },
+};

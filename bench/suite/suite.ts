@@ -1,0 +1,139 @@
+import type { Row } from '../result.js';
+import { startCpuLoad } from './cpu-load.js';
+import { LaneRun, totalMs } from './lane-run.js';
+import { relateToLimits } from './limits.js';
+import type { Effort, Scenario } from './scenarios.js';
+import { paceOf, planFor } from './scenarios.js';
+
+export interface Progress {
+  text: string;
+  /** Of the whole run, 0 to 1, by planned time. */
+  share: number;
+}
+
+export interface Suite {
+  scenarios: readonly Scenario[];
+  effort: Effort;
+  directory: string;
+  progress(progress: Progress): void;
+}
+
+/** Processes that run at the same time would disturb each other; but waiting ones don't, up to what the memory holds. */
+const mostLanesAtOnce = 12;
+const startUpMs = 400;
+
+/** Runs the table from top to bottom; within a scenario the transports take turns, so a noisy minute meets all of them. */
+export async function runSuite(suite: Suite): Promise<Row[]> {
+  const deadline = performance.now() + suite.effort.budgetMs;
+  const clock = new PlannedTime(suite);
+  const rows: Row[] = [];
+  for (const scenario of suite.scenarios) rows.push(...(await runScenario(suite, scenario, deadline, clock)));
+  return relateToLimits(rows);
+}
+
+/** How long the table takes by plan. */
+export function plannedMs({ scenarios, effort }: Pick<Suite, 'scenarios' | 'effort'>): number {
+  return scenarios.reduce((sum, scenario) => sum + scenarioMs(scenario, effort), 0);
+}
+
+async function runScenario(suite: Suite, scenario: Scenario, deadline: number, clock: PlannedTime): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (let first = 0; first < scenario.transports.length; first += mostLanesAtOnce) {
+    const transports = scenario.transports.slice(first, first + mostLanesAtOnce);
+    rows.push(...(await runTogether(suite, { ...scenario, transports }, deadline, clock)));
+  }
+  return rows;
+}
+
+async function runTogether(suite: Suite, scenario: Scenario, deadline: number, clock: PlannedTime): Promise<Row[]> {
+  const lanes = scenario.transports.map((transport) => new LaneRun(scenario, transport, suite.directory, deadline));
+  const title = titleOf(scenario);
+  const announce = (what: string, ms: number) => suite.progress({ text: `${title}: ${what}`, share: clock.pass(ms) });
+  const endLoad = scenario.cpuLoad ? startCpuLoad() : undefined;
+  try {
+    announce(`starting ${lanes.length} transports`, startUpMs * lanes.length);
+    await Promise.all(lanes.map((lane) => lane.open()));
+    if (scenario.pattern === 'idle') await idleTogether(lanes, suite.effort, announce);
+    else await takeTurns(lanes, scenario, suite.effort, announce);
+  } finally {
+    await Promise.all(lanes.map((lane) => lane.end()));
+    await endLoad?.();
+  }
+  return lanes.map((lane) => lane.row);
+}
+
+type Announce = (what: string, ms: number) => void;
+
+async function takeTurns(lanes: LaneRun[], scenario: Scenario, effort: Effort, announce: Announce): Promise<void> {
+  const plan = planFor(effort, scenario);
+  for (let round = 0; round < effort.rounds; round++) {
+    for (const lane of rotated(lanes, round)) {
+      const own = round === 0 ? plan : { ...plan, runInMs: 0 };
+      announce(`round ${round + 1} of ${effort.rounds}, ${lane.transport}`, totalMs(own));
+      await lane.measure(own);
+    }
+  }
+  if (!countsSyscalls(scenario, effort)) return;
+  for (const lane of lanes) {
+    announce(`counting system calls, ${lane.transport}`, syscallRoundMs);
+    await lane.countSyscalls({ ...plan, durationMs: Math.min(plan.durationMs, 500) });
+  }
+}
+
+const syscallRoundMs = 1_200;
+
+/** Only where a message more or less is a matter of system calls. */
+function countsSyscalls(scenario: Scenario, effort: Effort): boolean {
+  return effort.countsSyscalls && ['call', 'send', 'call-object', 'rate'].includes(scenario.name) && paceOf(scenario) !== 'idle';
+}
+
+/** Each process counts its own CPU time, and processes that do nothing can't disturb each other. */
+async function idleTogether(lanes: LaneRun[], effort: Effort, announce: Announce): Promise<void> {
+  const plan = effort.plans.idle;
+  announce(`doing nothing for ${plan.durationMs / 1_000} s`, plan.durationMs);
+  await Promise.all(lanes.map((lane) => lane.measure(plan)));
+}
+
+function titleOf({ name, gapUs, ratePerSec, payloadBytes, clients, placement, cpuLoad, busyShare }: Scenario): string {
+  const details = [
+    gapUs > 0 && `${gapUs} us gap`,
+    ratePerSec > 0 && `${ratePerSec}/s`,
+    clients > 1 && `${clients} clients`,
+    placement !== 'free' && placement,
+    cpuLoad && 'busy machine',
+    busyShare > 0 && 'busy app',
+    (name.includes('payload') || name === 'limits') && `${payloadBytes} bytes`,
+  ];
+  return [name, ...details.filter((detail) => detail !== false)].join(', ');
+}
+
+/** Another one starts in every round: who comes first meets a machine that has just rested. */
+function rotated<T>(items: readonly T[], by: number): T[] {
+  const first = by % items.length;
+  return [...items.slice(first), ...items.slice(0, first)];
+}
+
+function scenarioMs(scenario: Scenario, effort: Effort): number {
+  const lanes = scenario.transports.length;
+  if (scenario.pattern === 'idle') return startUpMs * lanes + effort.plans.idle.durationMs;
+  const plan = planFor(effort, scenario);
+  const roundsMs = plan.runInMs + effort.rounds * (plan.warmupMs + plan.durationMs);
+  return lanes * (startUpMs + roundsMs + (countsSyscalls(scenario, effort) ? syscallRoundMs : 0));
+}
+
+/** Where in its plan the run is. */
+class PlannedTime {
+  readonly #totalMs: number;
+  #passedMs = 0;
+
+  constructor(suite: Suite) {
+    this.#totalMs = plannedMs(suite);
+  }
+
+  /** The share that is done when something of `ms` begins. */
+  pass(ms: number): number {
+    const share = this.#passedMs / this.#totalMs;
+    this.#passedMs += ms;
+    return Math.min(1, share);
+  }
+}

@@ -1,0 +1,65 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
+import { startBroker } from './broker.js';
+import { optional } from './optional.js';
+import type { Place, Service, Transport } from './transport.js';
+
+const { connect } = await optional('@nats-io/transport-node', () => import('@nats-io/transport-node'));
+
+const host = '127.0.0.1';
+const subject = 'bench';
+/** Unanswered events before the next flush, which is a round trip to the broker. */
+const eventsPerFlush = 1_024;
+
+/** A NATS server beside the sidecar, on loopback; request and reply, or publish. Three processes, so two hops each way. */
+export const nats: Transport = {
+  async serve(place: Place, tally): Promise<Service> {
+    const port = await freePort();
+    const broker = await startBroker('nats-server', ['-a', host, '-p', String(port)], { port, host });
+    const connection = await connect({ servers: `${host}:${port}`, reconnect: false });
+    connection.subscribe(subject, {
+      callback(_error, message) {
+        if (place.oneWay) tally.take(message.data);
+        else message.respond(tally.answer(message.data));
+      },
+    });
+    await connection.flush();
+    return {
+      address: String(port),
+      async close() {
+        await connection.close();
+        broker.kill('SIGKILL');
+      },
+    };
+  },
+  async connect(_place, port) {
+    const connection = await connect({ servers: `${host}:${port}`, reconnect: false });
+    let unflushed = 0;
+    const flush = async () => {
+      await connection.flush();
+      unflushed = 0;
+    };
+    return {
+      call: async (payload) => (await connection.request(subject, payload, { timeout: 10_000 })).data,
+      event(payload) {
+        if (unflushed === eventsPerFlush) return false;
+        unflushed++;
+        connection.publish(subject, Buffer.from(payload));
+        return true;
+      },
+      room: flush,
+      flush,
+      close: () => connection.close(),
+    };
+  },
+};
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, host);
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
