@@ -16,9 +16,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
-#include <map>
 #include <new>
 #include <vector>
+
+#include "samples.h"
 
 // On one CPU the peer can only run when the spinning process lets it.
 constexpr uint32_t kSpinsBeforeYield = 1 << 16;
@@ -65,6 +66,12 @@ inline void PinToCpu(int wanted) {
   std::exit(1);
 }
 
+// No process may outlive its parent, nor spin for ever should its partner hang.
+inline void LimitLife(const Options& options) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  alarm(static_cast<unsigned>((options.warmup_ns + options.duration_ns) / 1'000'000'000) + 5);
+}
+
 // Of memory that parent and child share after fork.
 inline void* MapShared(size_t length) {
   void* memory = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
@@ -74,12 +81,14 @@ inline void* MapShared(size_t length) {
 
 // Runs `child` in a second process that dies with this one.
 template <typename Child>
-pid_t Fork(Child child) {
+pid_t Fork(const Options& options, Child child) {
+  const pid_t parent = getpid();
   const pid_t pid = fork();
   if (pid < 0) Fail("fork");
   if (pid == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    _exit(child());
+    LimitLife(options);
+    // The parent may have died before its death could be a signal.
+    _exit(getppid() == parent ? child() : 1);
   }
   return pid;
 }
@@ -89,71 +98,58 @@ inline bool EndedWell(pid_t child) {
   return waitpid(child, &status, 0) == child && status == 0;
 }
 
-// Durations of batches in nanoseconds, counted by value: a long run needs no more memory or output than a short one.
-class Samples {
- public:
-  void Add(uint64_t ns) {
-    // Three significant digits, as the histogram that reads them keeps.
-    uint64_t unit = 1;
-    while (ns / unit >= 4096) unit *= 2;
-    counts_[ns / unit * unit]++;
-    total_++;
-  }
-  void Clear() {
-    counts_.clear();
-    total_ = 0;
-  }
-
-  void Print(const Options& options, uint64_t elapsed_ns, uint64_t cpu_us) const {
-    std::printf("{\"count\":%llu,\"elapsedNs\":%llu,\"cpuUs\":%llu,\"batch\":%u,\"samples\":[",
-                static_cast<unsigned long long>(total_ * options.batch), static_cast<unsigned long long>(elapsed_ns),
-                static_cast<unsigned long long>(cpu_us), options.batch);
-    const char* separator = "";
-    for (const auto& [ns, count] : counts_) {
-      std::printf("%s[%llu,%llu]", separator, static_cast<unsigned long long>(ns),
-                  static_cast<unsigned long long>(count));
-      separator = ",";
-    }
-    std::printf("]}\n");
-  }
-
- private:
-  std::map<uint64_t, uint64_t> counts_;
-  uint64_t total_ = 0;
-};
-
-// Repeats `operation` until the time is over and samples every batch. False: an operation failed.
-template <typename Operation>
-bool RunFor(uint64_t duration_ns, uint32_t batch, Samples* samples, Operation operation) {
-  const uint64_t end = NowNs() + duration_ns;
-  for (uint64_t begun = NowNs(); begun < end;) {
-    for (uint32_t i = 0; i < batch; i++) {
-      if (!operation()) return false;
-    }
-    const uint64_t now = NowNs();
-    samples->Add(now - begun);
-    begun = now;
+// Waits for `condition`, spinning. False: the other side has finished before.
+template <typename Condition>
+bool SpinUntil(const std::atomic<uint32_t>& finished, Condition condition) {
+  for (uint32_t spins = 0; !condition(); spins++) {
+    if (spins < kSpinsBeforeYield) continue;
+    if (finished.load(std::memory_order_acquire) != 0) return condition();
+    sched_yield();
+    spins = 0;
   }
   return true;
 }
 
-// Warms up, measures, prints. `finish` runs before the CPU time of a child can be known, and says whether all was well.
-template <typename Operation, typename Finish>
-int Measure(const Options& options, Operation operation, Finish finish) {
+// Repeats `operation` until the time is over and samples every batch, but not the rest before it nor the sampling
+// itself. False: an operation failed.
+template <typename Rest, typename Operation>
+bool RunFor(uint64_t duration_ns, uint32_t batch, Samples* samples, Rest rest, Operation operation) {
+  uint64_t now = NowNs();
+  for (const uint64_t end = now + duration_ns; now < end;) {
+    rest();
+    const uint64_t begun = NowNs();
+    for (uint32_t i = 0; i < batch; i++) {
+      if (!operation()) return false;
+    }
+    now = NowNs();
+    samples->Add(now - begun);
+  }
+  return true;
+}
+
+inline void NoRest() {}
+
+// Warms up, measures, prints. `finish` ends the child, whose CPU time can be known only then, and says whether all was
+// well. Returns the exit code.
+template <typename Operation, typename Finish, typename Rest = void (*)()>
+int Measure(const Options& options, Operation operation, Finish finish, Rest rest = NoRest) {
   Samples samples;
-  bool intact = RunFor(options.warmup_ns, options.batch, &samples, operation);
+  const uint64_t start = NowNs();
+  bool is_intact = RunFor(options.warmup_ns, options.batch, &samples, rest, operation);
   samples.Clear();
   const uint64_t cpu_before = CpuUs(RUSAGE_SELF);
   const uint64_t begun = NowNs();
-  intact = intact && RunFor(options.duration_ns, options.batch, &samples, operation);
-  const uint64_t elapsed = NowNs() - begun;
+  is_intact = is_intact && RunFor(options.duration_ns, options.batch, &samples, rest, operation);
+  const uint64_t end = NowNs();
   const uint64_t cpu_self = CpuUs(RUSAGE_SELF) - cpu_before;
-  if (!finish() || !intact) return 1;
+  if (!finish() || !is_intact) {
+    std::fprintf(stderr, "something arrived damaged, or not at all\n");
+    return 1;
+  }
   // The child has worked through the warm-up too; count the share that belongs to the measured time.
-  const double share =
-      static_cast<double>(options.duration_ns) / static_cast<double>(options.warmup_ns + options.duration_ns);
-  samples.Print(options, elapsed,
-                cpu_self + static_cast<uint64_t>(static_cast<double>(CpuUs(RUSAGE_CHILDREN)) * share));
+  const double share = static_cast<double>(end - begun) / static_cast<double>(end - start);
+  const double cpu_child = static_cast<double>(CpuUs(RUSAGE_CHILDREN)) * share;
+  samples.Print(options.batch, end - begun, cpu_self + static_cast<uint64_t>(cpu_child));
   return 0;
 }
 

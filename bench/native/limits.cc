@@ -20,14 +20,11 @@
 namespace {
 
 constexpr uint32_t kReplyMark = 0x6c8e9cf5;
-// Up to this length an operation is too short to be timed alone.
-constexpr uint32_t kLongestBatchedPayload = 16 * 1024;
 constexpr uint32_t kBatch = 16;
+constexpr uint32_t kLongestPayload = 64u * 1024 * 1024;
 
-int Echo(Ring* requests, Ring* replies, uint32_t payload_length) {
-  Consumer consumer(requests, payload_length, 0);
-  Producer producer(replies, payload_length, kReplyMark);
-  while (SpinUntil(requests->finished, [&] { return consumer.HasRecord(); })) {
+int Echo(Consumer consumer, Producer producer, const Ring& requests) {
+  while (SpinUntil(requests.finished, [&] { return consumer.HasRecord(); })) {
     if (!consumer.Read()) return 1;
     producer.Write();
   }
@@ -35,68 +32,74 @@ int Echo(Ring* requests, Ring* replies, uint32_t payload_length) {
 }
 
 int MeasureRing(const Options& options) {
-  Ring* requests = Ring::Map(options.payload_length);
-  Ring* replies = Ring::Map(options.payload_length);
-  const pid_t child = Fork([&] {
+  const Frame request(options.payload_length, 0), reply(options.payload_length, kReplyMark);
+  Ring* requests = Ring::Map(request);
+  Ring* replies = Ring::Map(reply);
+  const pid_t child = Fork(options, [&] {
     PinToCpu(1);
-    const int failed = Echo(requests, replies, options.payload_length);
-    replies->finished.store(1, std::memory_order_release);
+    const int failed = Echo(Consumer(requests, request), Producer(replies, reply), *requests);
+    replies->Finish();
     return failed;
   });
   PinToCpu(0);
-  Producer producer(requests, options.payload_length, 0);
-  Consumer consumer(replies, options.payload_length, kReplyMark);
+  Producer producer(requests, request);
+  Consumer consumer(replies, reply);
   const auto round_trip = [&] {
     producer.Write();
     return SpinUntil(replies->finished, [&] { return consumer.HasRecord(); }) && consumer.Read();
   };
   return Measure(options, round_trip, [&] {
-    requests->finished.store(1, std::memory_order_release);
+    requests->Finish();
     return EndedWell(child);
   });
 }
 
+int Drain(Consumer consumer, Ring* ring) {
+  while (SpinUntil(ring->finished, [&] { return consumer.HasRecord(); })) {
+    if (consumer.Read()) continue;
+    ring->Finish();
+    return 1;
+  }
+  return 0;
+}
+
 int MeasureStream(const Options& options) {
-  Ring* ring = Ring::Map(options.payload_length);
-  const pid_t child = Fork([&] {
+  const Frame frame(options.payload_length, 0);
+  Ring* ring = Ring::Map(frame);
+  const pid_t child = Fork(options, [&] {
     PinToCpu(1);
-    Consumer consumer(ring, options.payload_length, 0);
-    while (SpinUntil(ring->finished, [&] { return consumer.HasRecord(); })) {
-      if (!consumer.Read()) return 1;
-    }
-    return 0;
+    return Drain(Consumer(ring, frame), ring);
   });
   PinToCpu(0);
-  Producer producer(ring, options.payload_length, 0);
+  Producer producer(ring, frame);
   const auto write = [&] {
-    while (!producer.HasRoom()) {
-    }
+    if (!SpinUntil(ring->finished, [&] { return producer.HasRoom(); })) return false;
     producer.Write();
     return true;
   };
   return Measure(options, write, [&] {
-    ring->finished.store(1, std::memory_order_release);
-    return EndedWell(child);
+    ring->Finish();
+    return EndedWell(child) && ring->IsEmpty();
   });
 }
 
 struct Line {
-  alignas(128) std::atomic<uint32_t> ping{0};
-  alignas(128) std::atomic<uint32_t> pong{0};
+  alignas(128) std::atomic<uint64_t> ping{0};
+  alignas(128) std::atomic<uint64_t> pong{0};
   alignas(128) std::atomic<uint32_t> finished{0};
 };
 
 int MeasureLine(const Options& options) {
   Line* line = new (MapShared(sizeof(Line))) Line;
-  const pid_t child = Fork([&] {
+  const pid_t child = Fork(options, [&] {
     PinToCpu(1);
-    for (uint32_t next = 1;; next++) {
+    for (uint64_t next = 1;; next++) {
       if (!SpinUntil(line->finished, [&] { return line->ping.load(std::memory_order_acquire) == next; })) return 0;
       line->pong.store(next, std::memory_order_release);
     }
   });
   PinToCpu(0);
-  uint32_t sequence = 0;
+  uint64_t sequence = 0;
   const auto round_trip = [&] {
     line->ping.store(++sequence, std::memory_order_release);
     return SpinUntil(line->finished, [&] { return line->pong.load(std::memory_order_acquire) == sequence; });
@@ -118,7 +121,7 @@ int MeasureMemcpy(const Options& options) {
     const volatile unsigned char* seen = target.data();
     return seen[0] == expected && seen[length - 1] == expected;
   };
-  return Measure(options, copy, [] { return true; });
+  return Measure(options, copy, [&] { return source == target; });
 }
 
 int MeasureSyscall(const Options& options) {
@@ -127,75 +130,71 @@ int MeasureSyscall(const Options& options) {
       options, [&] { return syscall(SYS_getppid) == parent; }, [] { return true; });
 }
 
-int MeasureWake(const Options& options) {
-  int sockets[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) Fail("socketpair");
-  const pid_t child = Fork([&] {
-    close(sockets[0]);
-    unsigned char byte;
-    while (read(sockets[1], &byte, 1) == 1) {
-      if (write(sockets[1], &byte, 1) != 1) return 1;
-    }
-    return 0;
-  });
-  close(sockets[1]);
-  // The rest does not belong to the round trip, so each sample is taken here.
-  Samples samples;
-  unsigned char sequence = 0;
-  const auto round_trip = [&](Samples* into) {
-    const timespec rest = {static_cast<time_t>(options.gap_ns / 1'000'000'000),
-                           static_cast<long>(options.gap_ns % 1'000'000'000)};
-    nanosleep(&rest, nullptr);
-    unsigned char answer = 0;
-    sequence++;
-    const uint64_t begun = NowNs();
-    if (write(sockets[0], &sequence, 1) != 1 || read(sockets[0], &answer, 1) != 1) return false;
-    into->Add(NowNs() - begun);
-    return answer == sequence;
-  };
-  const uint64_t start = NowNs();
-  bool intact = true;
-  while (intact && NowNs() < start + options.warmup_ns) intact = round_trip(&samples);
-  samples.Clear();
-  const uint64_t cpu_before = CpuUs(RUSAGE_SELF);
-  const uint64_t begun = NowNs();
-  while (intact && NowNs() < begun + options.duration_ns) intact = round_trip(&samples);
-  const uint64_t elapsed = NowNs() - begun;
-  close(sockets[0]);
-  if (!EndedWell(child) || !intact) return 1;
-  samples.Print(options, elapsed, CpuUs(RUSAGE_SELF) - cpu_before + CpuUs(RUSAGE_CHILDREN));
+int Answer(int socket) {
+  unsigned char byte;
+  while (read(socket, &byte, 1) == 1) {
+    if (write(socket, &byte, 1) != 1) return 1;
+  }
   return 0;
 }
 
-int Run(const char* what, Options options) {
-  const auto is = [&](const char* name) { return std::strcmp(what, name) == 0; };
-  if (is("wake")) options.batch = 1;
-  if (is("ring")) return MeasureRing(options);
-  if (is("stream")) return MeasureStream(options);
-  if (is("line")) return MeasureLine(options);
-  if (is("memcpy")) return MeasureMemcpy(options);
-  if (is("syscall")) return MeasureSyscall(options);
-  if (is("wake")) return MeasureWake(options);
-  std::fprintf(stderr, "unknown: %s\n", what);
+int MeasureWake(const Options& options) {
+  int sockets[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) Fail("socketpair");
+  const pid_t child = Fork(options, [&] {
+    close(sockets[0]);
+    return Answer(sockets[1]);
+  });
+  close(sockets[1]);
+  const auto rest = [&] {
+    const timespec gap = {static_cast<time_t>(options.gap_ns / 1'000'000'000),
+                          static_cast<long>(options.gap_ns % 1'000'000'000)};
+    if (options.gap_ns > 0) nanosleep(&gap, nullptr);
+  };
+  unsigned char sequence = 0;
+  const auto round_trip = [&] {
+    unsigned char answer = 0;
+    sequence++;
+    return write(sockets[0], &sequence, 1) == 1 && read(sockets[0], &answer, 1) == 1 && answer == sequence;
+  };
+  const auto finish = [&] {
+    close(sockets[0]);
+    return EndedWell(child);
+  };
+  return Measure(options, round_trip, finish, rest);
+}
+
+struct Program {
+  const char* name;
+  int (*measure)(const Options&);
+  // Up to this length an operation takes less than some 20 us, too little to be timed alone.
+  uint32_t longest_batched_payload;
+};
+
+constexpr Program kPrograms[] = {
+    {"ring", MeasureRing, 16 * 1024},     {"stream", MeasureStream, 64 * 1024},    {"line", MeasureLine, UINT32_MAX},
+    {"memcpy", MeasureMemcpy, 64 * 1024}, {"syscall", MeasureSyscall, UINT32_MAX}, {"wake", MeasureWake, 0},
+};
+
+int Misuse(const char* what) {
+  std::fprintf(stderr, "%s\nusage: limits <what> <payload bytes> <gap us> <warm-up ms> <duration ms>\n", what);
   return 2;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 6) {
-    std::fprintf(stderr, "usage: limits <what> <payload bytes> <gap us> <warm-up ms> <duration ms>\n");
-    return 2;
+  if (argc != 6) return Misuse("five arguments are needed");
+  const auto number = [&](int index) { return std::strtoull(argv[index], nullptr, 10); };
+  const uint64_t payload_length = number(2);
+  if (payload_length == 0 || payload_length > kLongestPayload) return Misuse("payload bytes must be from 1 to 64 MiB");
+  Options options{static_cast<uint32_t>(payload_length), number(3) * 1'000, number(4) * 1'000'000,
+                  number(5) * 1'000'000, 1};
+  for (const Program& program : kPrograms) {
+    if (std::strcmp(argv[1], program.name) != 0) continue;
+    if (options.payload_length <= program.longest_batched_payload) options.batch = kBatch;
+    LimitLife(options);
+    return program.measure(options);
   }
-  Options options;
-  options.payload_length = static_cast<uint32_t>(std::atoi(argv[2])) & ~7u;
-  options.gap_ns = static_cast<uint64_t>(std::atoi(argv[3])) * 1'000;
-  options.warmup_ns = static_cast<uint64_t>(std::atoi(argv[4])) * 1'000'000;
-  options.duration_ns = static_cast<uint64_t>(std::atoi(argv[5])) * 1'000'000;
-  options.batch = options.payload_length <= kLongestBatchedPayload ? kBatch : 1;
-  if (options.payload_length == 0 || options.payload_length > 64u * 1024 * 1024) return 2;
-  // Neither process may outlive a lost partner.
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  alarm(static_cast<unsigned>((options.warmup_ns + options.duration_ns) / 1'000'000'000) + 5);
-  return Run(argv[1], options);
+  return Misuse("unknown program");
 }

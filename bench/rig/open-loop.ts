@@ -31,6 +31,7 @@ interface Plan {
  * Aeron's load test rig, a run that misses its rate is no result.
  */
 export async function openLoop(exchanges: readonly Exchange[], plan: Plan, recorder: LatencyRecorder): Promise<number> {
+  if (plan.durationMs === 0) return 0;
   const pacer = startPacer(plan);
   const run = new OpenRun(exchanges, plan, recorder);
   const begun = performance.now();

@@ -77,13 +77,15 @@ export class LaneRun {
     const pids = [this.#app?.pid, this.#sidecarPid].filter((pid) => typeof pid === 'number');
     const isWhole = pids.length === 2 || this.transport === 'function';
     if (this.#status !== 'ok' || !isWhole || totalMs(plan) >= this.#remainingMs) return;
-    await this.#attempt(async () => {
+    try {
       // What asking for a round costs by itself belongs to no message.
       const silence = await countSyscalls(pids, () => this.#round({ runInMs: 0, warmupMs: 0, durationMs: 0 }));
       const traffic = await countSyscalls(pids, () => this.#round({ ...plan, runInMs: 0, warmupMs: 0 }));
       if (!silence || !traffic || traffic.result.count === 0) return;
       this.#syscallsPerOp = Math.max(0, traffic.calls - silence.calls) / traffic.result.count;
-    });
+    } catch {
+      // What was measured before it was watched stays true; only this column remains empty.
+    }
   }
 
   async end(): Promise<void> {

@@ -1,13 +1,10 @@
 import { execFile } from 'node:child_process';
-import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { packageRoot } from '../environment.js';
+import { compileLimits } from '../native/compile.js';
 import { LatencyRecorder } from '../rig/histogram.js';
-import { Unavailable } from '../rig/questions.js';
 import type { OwnMeasurement, Place, Transport } from './transport.js';
 
 const run = promisify(execFile);
-const source = join(packageRoot, 'bench', 'native', 'limits.cc');
 
 interface Printed {
   count: number;
@@ -22,39 +19,45 @@ interface Printed {
 export const limitRing = limit('ring');
 export const limitStream = limit('stream');
 export const limitLine = limit('line');
-export const limitMemcpy = limit('memcpy');
+export const limitMemcpy = limit('memcpy', mibPerSec);
 export const limitSyscall = limit('syscall');
 export const limitWake = limit('wake');
 
-function limit(what: string): Transport {
+type Extras = (place: Place, measured: OwnMeasurement) => Record<string, number>;
+
+function limit(what: string, extras: Extras = () => ({})): Transport {
   return {
     async connect(place) {
-      const program = join(place.directory, 'limits');
-      await compile(program);
+      const program = await compileLimits(place.directory);
       return {
-        measure: (durationMs, warmupMs) => measure(program, what, place, durationMs, warmupMs),
+        async measure(durationMs, warmupMs) {
+          const measured = understand(await execute(program, what, place, durationMs, warmupMs));
+          return { ...measured, extras: extras(place, measured) };
+        },
         async close() {},
       };
     },
   };
 }
 
-async function compile(program: string): Promise<void> {
-  const compiler = process.env['CXX'] ?? 'g++';
+async function execute(program: string, what: string, place: Place, durationMs: number, warmupMs: number): Promise<Printed> {
+  const options = [what, ...[place.payloadBytes, place.gapUs, warmupMs, durationMs].map((value) => String(Math.round(value)))];
   try {
-    await run(compiler, ['-O2', '-std=c++17', '-Wall', '-Wextra', '-o', program, source], { timeout: 30_000 });
+    const { stdout } = await run(program, options, { maxBuffer: 64 * 1024 * 1024, timeout: durationMs + warmupMs + 10_000 });
+    return JSON.parse(stdout) as Printed;
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') throw new Unavailable(`no C++ compiler (${compiler})`);
-    throw new Error(`${compiler} failed: ${message.split('\n').at(1) ?? message}`);
+    const { stderr, signal, message } = error as Error & { stderr?: string; signal?: string };
+    throw new Error(`the C++ program (${options.join(' ')}) failed: ${stderr?.trim().split('\n')[0] || signal || message}`);
   }
 }
 
-async function measure(program: string, what: string, place: Place, durationMs: number, warmupMs: number): Promise<OwnMeasurement> {
-  const options = [what, ...[place.payloadBytes, place.gapUs, warmupMs, durationMs].map((value) => String(Math.round(value)))];
-  const { stdout } = await run(program, options, { maxBuffer: 64 * 1024 * 1024, timeout: durationMs + warmupMs + 10_000 });
-  const { count, elapsedNs, cpuUs, batch, samples } = JSON.parse(stdout) as Printed;
+function understand({ count, elapsedNs, cpuUs, batch, samples }: Printed): OwnMeasurement {
   const recorder = new LatencyRecorder();
   for (const [ns, times] of samples) recorder.record(ns / batch / 1_000, times);
   return { count, batch, cpuUs, elapsedMs: elapsedNs / 1e6, latency: recorder.latency() };
+}
+
+/** Copied, by the median: what the clock and the sampling take between two copies does not slow them. */
+function mibPerSec({ payloadBytes }: Place, { latency }: OwnMeasurement): Record<string, number> {
+  return latency ? { mibPerSec: payloadBytes / 2 ** 20 / (latency.p50Us / 1e6) } : {};
 }

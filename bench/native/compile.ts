@@ -1,0 +1,47 @@
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { packageRoot } from '../environment.js';
+import { Unavailable } from '../rig/questions.js';
+
+const run = promisify(execFile);
+const folder = join(packageRoot, 'bench', 'native');
+const sources = ['limits.cc', 'common.h', 'ring.h', 'samples.h'].map((name) => join(folder, name));
+
+/** Compiles the programs that measure the machine, once for all lanes whose folders lie side by side; returns the path of the program. */
+export async function compileLimits(laneDirectory: string): Promise<string> {
+  const compiler = process.env['CXX'] ?? 'g++';
+  const program = join(sharedFolder(laneDirectory), `limits-${digest(compiler)}`);
+  if (existsSync(program)) return program;
+  const fresh = `${program}.${process.pid}`;
+  await compile(compiler, fresh);
+  // Other lanes may compile at the same time; whichever comes last replaces the same with the same.
+  renameSync(fresh, program);
+  return program;
+}
+
+/** That of the whole run, unless others may write to it: what lies there is going to be executed. */
+function sharedFolder(laneDirectory: string): string {
+  const parent = dirname(laneDirectory);
+  const { uid, mode } = statSync(parent);
+  return uid === process.getuid?.() && (mode & 0o022) === 0 ? parent : laneDirectory;
+}
+
+function digest(compiler: string): string {
+  const hash = createHash('sha256').update(compiler);
+  for (const source of sources) hash.update(readFileSync(source));
+  return hash.digest('hex').slice(0, 16);
+}
+
+async function compile(compiler: string, program: string): Promise<void> {
+  const [source = ''] = sources;
+  try {
+    await run(compiler, ['-O2', '-std=c++17', '-Wall', '-Wextra', '-o', program, source], { timeout: 30_000 });
+  } catch (error) {
+    const { code, stderr, message } = error as NodeJS.ErrnoException & { stderr?: string };
+    if (code === 'ENOENT') throw new Unavailable(`no C++ compiler (CXX=${compiler})`);
+    throw new Error(`CXX=${compiler} did not compile ${source}: ${stderr?.trim().split('\n')[0] || message}`);
+  }
+}
