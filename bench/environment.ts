@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync, statfsSync } from 'node:fs';
+import { existsSync, readFileSync, statfsSync } from 'node:fs';
 import { arch, availableParallelism, cpus, loadavg, platform, release, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 
@@ -51,8 +51,10 @@ export function describeEnvironment(): Environment {
   };
 }
 
+/** Of a checkout; an installed package lies in somebody else's. */
 function commit(): string {
   try {
+    if (!existsSync(join(packageRoot, '.git'))) return `pillion ${JSON.parse(read(join(packageRoot, 'package.json'))).version}`;
     const command = ['describe', '--always', '--dirty', '--abbrev=12'];
     return execFileSync('git', command, { cwd: packageRoot, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
   } catch {

@@ -31,15 +31,16 @@ test.before('makes the tarballs and installs them', async (t) => {
 
 test.after.always('removes its folder', () => rmSync(work, { recursive: true, force: true }));
 
-test.serial('the main package holds the library and its native sources, and nothing else', (t) => {
+test.serial('the main package holds the library, its native sources and the bench, and nothing else', (t) => {
   const files = filesOf(join(modules, 'pillion'));
-  const known = /^(dist\/src|src|native|docs)\/|^(package\.json|binding\.gyp|README\.md|CHANGELOG\.md|LICENSE)$/;
+  const known =
+    /^(dist\/src|dist\/bench|src|native|bench\/native|docs)\/|^(package\.json|bench\/report\/style\.css|binding\.gyp|README\.md|CHANGELOG\.md|LICENSE)$/;
   t.deepEqual(
     files.filter((file) => !known.test(file)),
     [],
   );
   t.deepEqual(
-    files.filter((file) => /(^|\/)(test|tests|bench|examples|node_modules)\/|\.(node|test\.\w+|log|tgz)$/.test(file)),
+    files.filter((file) => /(^|\/)(test|tests|examples|node_modules)\/|\.(node|test\.\w+|log|tgz)$/.test(file)),
     [],
   );
   for (const file of [

@@ -1,0 +1,33 @@
+import test from 'ava';
+import { readRequest } from '../../../bench/options.js';
+
+test('a payload makes a case of its own, with the three transports that most people have', (t) => {
+  const request = readRequest(['--payload', '512', '--rate', '5000']);
+  t.is(request?.scenarios.length, 1);
+  t.like(request?.scenarios[0], { payloadBytes: 512, ratePerSec: 5_000, pattern: 'call', transports: ['shm', 'uds', 'http'] });
+});
+
+test('without one it is the suite, or the part of it that is asked for', (t) => {
+  const request = readRequest(['--quick', '--only', 'call', '--transports', 'shm,http']);
+  t.deepEqual(
+    request?.scenarios.map(({ name, transports }) => [name, transports]),
+    [['call', ['shm', 'http']]],
+  );
+  t.false(request?.withOverhead);
+});
+
+for (const [title, args, message] of [
+  ['a payload without room for the check words', ['--payload', '8'], /--payload=8 is no number from 16/],
+  ['an unknown transport', ['--transports', 'shm,pigeon'], /unknown name=pigeon; known: shm/],
+  ['a rate together with a gap', ['--rate', '10', '--gap', '10'], /exclude each other/],
+  ['an unknown pattern', ['--pattern', 'shout'], /--pattern=shout is none of call, event/],
+  ['a case of one’s own in the suite', ['--payload', '64', '--quick'], /belong to the suite/],
+] as const) {
+  test(`refuses ${title}`, (t) => {
+    t.throws(() => readRequest(args), { message });
+  });
+}
+
+test('asking for help is no request', (t) => {
+  t.is(readRequest(['--help']), undefined);
+});
