@@ -89,7 +89,7 @@ export function limitChart({ rows }: Result): Chart {
             ...frame(theme),
             legend: { show: false },
             grid: { left: 12, right: 60, top: 12, bottom: 36, containLabel: true },
-            xAxis: logAxis(theme, 'times the limit', 'x'),
+            xAxis: { ...logAxis(theme, 'times the limit', 'x'), min: 0.1, startValue: 0.1 },
             yAxis: {
               type: 'category',
               inverse: true,

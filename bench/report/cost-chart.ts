@@ -59,17 +59,19 @@ export function allCallsChart(result: Result): Chart {
 
 function bars(costs: readonly Cost[], theme: Theme): Option {
   const base = frame(theme);
+  // Bars on a logarithmic axis would begin at 1.
+  const start = 10 ** Math.floor(Math.log10(Math.min(...costs.map(({ us }) => us))));
   return {
     ...base,
     legend: { show: false },
     grid: { left: 12, right: 84, top: 12, bottom: 36, containLabel: true },
-    xAxis: logAxis(theme, 'microseconds', 'x'),
+    xAxis: { ...logAxis(theme, 'microseconds', 'x'), min: start, startValue: start },
     yAxis: {
       type: 'category',
       inverse: true,
       data: costs.map(({ label }) => label),
       ...axisStyle(theme),
-      axisLabel: { color: theme.text, width: 170, overflow: 'truncate' },
+      axisLabel: { color: theme.text, width: 140, overflow: 'truncate' },
     },
     series: [
       {

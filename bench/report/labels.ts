@@ -34,7 +34,7 @@ const colours: Record<string, string> = {
   shm: '#d9480f',
   'shm-park': '#f08c00',
   'shm-spin': '#c2255c',
-  socket: '#e8590c',
+  socket: '#a07000',
   function: '#868e96',
   worker: '#5c7cfa',
   uds: '#1971c2',

@@ -9,21 +9,23 @@ const appColour = '#1971c2';
 const sidecarColour = '#d9480f';
 const networkColour = '#2f9e44';
 
-/** The second figure of the sidecar pattern: three panels, one for each resource. */
+/** The second figure of the sidecar pattern: a panel for each resource. */
 export function overheadChart({ overhead }: Result): Chart {
   const rows = overhead.filter(({ status }) => status === 'ok');
   return {
     id: 'resource-overhead',
     title: 'What a sidecar costs in resources',
     caption: `One workload (check a token, write a log line, count and time each request), ${formatNumber(rows[0]?.ratePerSec ?? null)} requests a second: everything inside the app, in a sidecar over HTTP, in a sidecar over pillion.`,
-    heightPx: 340,
+    heightPx: 420,
     option: (theme) => (rows.length > 0 ? panels(rows, theme) : undefined),
   };
 }
 
+/** One under the other, so that they have room on a phone. */
+const tops = [64, 190, 316];
+
 function panels(rows: readonly OverheadRow[], theme: Theme): Option {
   const names = rows.map(({ variant }) => labels[variant]);
-  const lefts = ['2%', '36%', '70%'];
   const titles = ['CPU ms per 1,000 requests', 'resident MiB', 'socket bytes per request'];
   const series = [
     stacked(
@@ -66,38 +68,39 @@ function panels(rows: readonly OverheadRow[], theme: Theme): Option {
     ...frame(theme),
     title: titles.map((text, index) => ({
       text,
-      left: lefts[index],
-      top: 32,
+      left: 8,
+      top: (tops[index] as number) - 26,
       textStyle: { fontSize: 12, color: theme.muted, fontWeight: 'normal' },
     })),
-    grid: lefts.map((left) => ({ left, width: '28%', top: 60, bottom: 12, containLabel: true })),
-    xAxis: titles.map((_, gridIndex) => ({
+    grid: tops.map((top) => ({ left: 108, right: 48, top, height: 84 })),
+    xAxis: titles.map((_, gridIndex) => ({ type: 'value', gridIndex, ...axisStyle(theme), axisLabel: { show: false } })),
+    yAxis: titles.map((_, gridIndex) => ({
       ...categoryAxis(theme, '', names),
       gridIndex,
-      axisLabel: { color: theme.text, interval: 0, width: 80, overflow: 'break' },
+      inverse: true,
+      axisLabel: { color: theme.text, interval: 0 },
     })),
-    yAxis: titles.map((_, gridIndex) => ({ type: 'value', gridIndex, ...axisStyle(theme) })),
     series,
   };
 }
 
 function stacked(name: string, colour: string, panel: number, values: readonly (number | null)[], theme: Theme): Option {
+  const isOutside = panel === 2;
   return {
     type: 'bar',
     name,
     stack: String(panel),
     xAxisIndex: panel,
     yAxisIndex: panel,
-    barMaxWidth: 42,
+    barMaxWidth: 20,
     itemStyle: { color: colour },
     data: values.map((value) => ({
       value,
-      // The smallest parts have no room for a number inside.
       label: {
         show: value !== null && value > 0,
-        position: panel === 2 ? 'top' : 'inside',
+        position: isOutside ? 'right' : 'inside',
         formatter: formatNumber(value),
-        color: panel === 2 ? theme.text : '#ffffff',
+        color: isOutside ? theme.text : '#ffffff',
       },
     })),
   };

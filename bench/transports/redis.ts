@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { startBroker } from './broker.js';
 import { InFlight } from './in-flight.js';
@@ -7,8 +8,9 @@ import type { Link, Service, Transport } from './transport.js';
 
 const { createClient, RESP_TYPES } = await optional('@redis/client', () => import('@redis/client'));
 
-const requests = 'requests';
-const replies = 'replies';
+/** Each client has a pair of channels of its own: what is published reaches everybody who listens. */
+const requests = 'requests:';
+const replies = 'replies:';
 const mostInFlight = 256;
 
 /** A Redis server beside the sidecar, over a Unix socket; both sides publish and subscribe. Three processes, so two hops each way. */
@@ -19,11 +21,11 @@ export const redis: Transport = {
     const broker = await startBroker('redis-server', args, { path: address });
     const publisher = await open(address);
     const subscriber = await open(address);
-    await subscriber.subscribe(
-      requests,
-      (message) => {
+    await subscriber.pSubscribe(
+      `${requests}*`,
+      (message, channel) => {
         if (place.oneWay) tally.take(message);
-        else void publisher.publish(replies, tally.answer(message) as Buffer);
+        else void publisher.publish(replies + channel.toString().slice(requests.length), tally.answer(message) as Buffer);
       },
       true,
     );
@@ -41,16 +43,17 @@ export const redis: Transport = {
     const subscriber = await open(address);
     const pending = new PendingCalls();
     const inFlight = new InFlight(mostInFlight);
-    await subscriber.subscribe(replies, (message) => pending.settle(message), true);
+    const id = randomUUID();
+    await subscriber.subscribe(replies + id, (message) => pending.settle(message), true);
     return {
       call(payload) {
-        publisher.publish(requests, Buffer.from(payload)).catch((error) => pending.fail(error));
+        publisher.publish(requests + id, Buffer.from(payload)).catch((error) => pending.fail(error));
         return pending.add();
       },
       event(payload) {
         if (inFlight.isFull) return false;
         inFlight.begin();
-        publisher.publish(requests, Buffer.from(payload)).then(
+        publisher.publish(requests + id, Buffer.from(payload)).then(
           () => inFlight.end(),
           (error) => inFlight.end(error),
         );
