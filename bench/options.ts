@@ -32,7 +32,7 @@ Both:
   --verbose              all columns
   --help                 show this text
 
-Exits with 1 when a row failed; a missed bar is no failure.
+Exits with 1 when a row failed. A missed bar is no failure, and a missed rate costs the row its figures only.
 `;
 
 export interface Request {

@@ -1,12 +1,9 @@
-import type { ChildProcess } from 'node:child_process';
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { OverheadRow, OverheadVariant } from '../result.js';
 import { median } from '../rig/histogram.js';
-import type { RoundPlan, RoundResult } from './app.js';
+import type { AppTalk, RoundPlan, RoundResult } from './app.js';
+import { Partner } from './partner.js';
 
 export interface OverheadOptions extends RoundPlan {
   directory: string;
@@ -21,98 +18,97 @@ const graceMs = 15_000;
 
 /**
  * The second figure of the sidecar pattern: what one workload costs in CPU, memory and bytes when authentication, log and metrics are functions of
- * the app, when a sidecar does them over HTTP, and when it does them over pillion. Variants take turns, as in the suite.
+ * the app, when a sidecar does them over HTTP, and when it does them over pillion. Variants take turns, as in the suite. One that fails
+ * is out, and the others go on. The app's CPU time contains the reading of the pacer's ticks, which is the same in all.
  */
 export async function measureOverhead(options: OverheadOptions): Promise<OverheadRow[]> {
+  const { rounds, ratePerSec, durationMs, progress } = options;
   const apps = variants.map((variant) => new WorkloadApp(variant, options.directory));
   try {
-    for (let round = 0; round <= options.rounds; round++) {
-      for (const app of apps) {
-        const isWarmUp = round === 0;
-        options.progress(`${app.variant}, ${isWarmUp ? 'warming up' : `round ${round} of ${options.rounds}`}`);
-        await app.round({ ratePerSec: options.ratePerSec, durationMs: isWarmUp ? warmUpMs : options.durationMs }, isWarmUp);
+    await Promise.all(apps.map((app) => app.open()));
+    for (const app of apps) {
+      progress(`${app.variant}, warming up`);
+      await app.warmUp({ ratePerSec, durationMs: warmUpMs });
+    }
+    for (let round = 0; round < rounds; round++) {
+      for (const app of rotated(apps, round)) {
+        progress(`${app.variant}, round ${round + 1} of ${rounds}`);
+        await app.measure({ ratePerSec, durationMs });
       }
     }
   } finally {
     await Promise.all(apps.map((app) => app.end()));
   }
-  return apps.map((app) => app.row(options.ratePerSec));
+  return apps.map((app) => app.row(ratePerSec));
+}
+
+/** Nobody always comes after the same other one. */
+function rotated<T>(items: readonly T[], by: number): T[] {
+  const first = by % items.length;
+  return [...items.slice(first), ...items.slice(0, first)];
 }
 
 class WorkloadApp {
   readonly variant: OverheadVariant;
-  readonly #process: ChildProcess;
-  readonly #ready: Promise<unknown>;
-  readonly #kill = () => this.#process.kill('SIGKILL');
+  readonly #process: Partner<AppTalk>;
   readonly #results: RoundResult[] = [];
   #status = 'ok';
 
   constructor(variant: OverheadVariant, directory: string) {
     this.variant = variant;
     const own = mkdtempSync(join(directory, 'overhead-'));
-    this.#process = fork(new URL('./app.js', import.meta.url), [variant, own], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
-    process.once('exit', this.#kill);
-    this.#ready = this.#answer();
-    this.#ready.catch(() => {});
+    this.#process = new Partner('app', new URL('./app.js', import.meta.url), [variant, own]);
   }
 
-  async round(plan: RoundPlan, isWarmUp: boolean): Promise<void> {
-    if (this.#status !== 'ok') return;
-    try {
-      await this.#ready;
-      const answer = this.#answer();
-      this.#process.send(plan);
-      const { result } = (await answer) as { result: RoundResult };
-      if (!isWarmUp) this.#results.push(result);
-    } catch (error) {
-      this.#status = `failed: ${(error as Error).message}`;
-    }
+  open(): Promise<void> {
+    return this.#attempt(() => this.#process.ask('open', null, graceMs));
   }
 
-  async end(): Promise<void> {
-    process.off('exit', this.#kill);
-    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
-    const exited = once(this.#process, 'exit');
-    // The app takes its sidecar with it when it may exit by itself.
-    if (this.#process.connected) this.#process.disconnect();
-    const timer = setTimeout(this.#kill, 2_000);
-    await exited;
-    clearTimeout(timer);
+  warmUp(plan: RoundPlan): Promise<void> {
+    return this.#attempt(() => this.#round(plan));
   }
 
+  measure(plan: RoundPlan): Promise<void> {
+    return this.#attempt(async () => {
+      this.#results.push(await this.#round(plan));
+    });
+  }
+
+  end(): Promise<void> {
+    return this.#process.end();
+  }
+
+  /** Only whole measurements count, as in the suite. */
   row(ratePerSec: number): OverheadRow {
-    const isOk = this.#status === 'ok' && this.#results.length > 0;
-    const of = (value: (result: RoundResult) => number) => (isOk ? Number(median(this.#results.map(value)).toPrecision(4)) : null);
+    const results = this.#status === 'ok' ? this.#results : [];
+    const of = (value: (result: RoundResult) => number) => (results.length > 0 ? Number(median(results.map(value)).toPrecision(4)) : null);
     return {
       variant: this.variant,
       status: this.#status,
-      rounds: isOk ? this.#results.length : 0,
-      requests: isOk ? this.#results.reduce((sum, { requests }) => sum + requests, 0) : 0,
+      rounds: results.length,
+      requests: results.reduce((sum, { requests }) => sum + requests, 0),
       ratePerSec,
+      // Microseconds for one are milliseconds for 1,000.
       appCpuMsPer1000: of(({ appCpuUs, requests }) => appCpuUs / requests),
       sidecarCpuMsPer1000: of(({ sidecarCpuUs, requests }) => sidecarCpuUs / requests),
       appRssMiB: of(({ appRssMiB }) => appRssMiB),
       sidecarRssMiB: of(({ sidecarRssMiB }) => sidecarRssMiB),
-      networkBytesPerRequest: of(({ networkBytes, requests }) => networkBytes / requests),
+      networkBytesPerRequest: of(({ socketBytes, requests }) => socketBytes / requests),
       p50Us: of(({ p50Us }) => p50Us),
       p99Us: of(({ p99Us }) => p99Us),
     };
   }
 
-  /** The next message; an error message, the end of the process and silence are errors. */
-  async #answer(): Promise<unknown> {
-    const patience = new AbortController();
-    const { signal } = patience;
+  #round(plan: RoundPlan): Promise<RoundResult> {
+    return this.#process.ask('round', plan, plan.durationMs + graceMs);
+  }
+
+  async #attempt(work: () => Promise<unknown>): Promise<void> {
+    if (this.#status !== 'ok') return;
     try {
-      const answer = await Promise.race([
-        once(this.#process, 'message', { signal }).then(([message]) => message as { error?: string }),
-        once(this.#process, 'exit', { signal }).then(([code, by]) => ({ error: `the app ended by itself (${by ?? `exit code ${code}`})` })),
-        sleep(graceMs, { error: `no answer in ${graceMs} ms` }, { signal }),
-      ]);
-      if (answer.error !== undefined) throw new Error(answer.error);
-      return answer;
-    } finally {
-      patience.abort();
+      await work();
+    } catch (error) {
+      this.#status = `failed: ${(error as Error).message}`;
     }
   }
 }

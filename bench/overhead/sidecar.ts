@@ -2,31 +2,42 @@
 
 import { join } from 'node:path';
 import { takeUsage } from '../rig/usage.js';
+import type { SidecarVariant } from './access.js';
+import { loadDoor } from './access.js';
+import { answerParent } from './answers.js';
 import type { Done } from './duties.js';
 import { Duties } from './duties.js';
 import { residentMiB } from './resident.js';
-import type { SidecarVariant } from './variants.js';
-import { serveDuties } from './variants.js';
 
-export interface SidecarReport {
-  done: Done;
-  bytes: number;
+/** What the duties have cost their owner so far. */
+export interface Spent {
+  /** Tokens, log lines and samples taken, and whether the log's lines have left the process. */
+  taken: number;
+  isWritten: boolean;
   cpuUs: number;
+  socketBytes: number;
   residentMiB: number;
 }
 
+export type SidecarTalk = {
+  /** The answer is the address. */
+  open: [null, string];
+  spent: [null, Spent];
+  /** Costs time of its own; so ask when nothing is measured. */
+  done: [null, Done];
+};
+
 const [, , variant, directory] = process.argv as unknown as [string, string, SidecarVariant, string];
 const duties = new Duties(join(directory, 'sidecar.log'));
-const served = await serveDuties(variant, duties, directory);
+const served = (await loadDoor(variant)).serve(duties, directory);
 
-process.on('message', async () => {
-  const report: SidecarReport = {
-    bytes: served.bytes(),
+answerParent<SidecarTalk>({
+  open: async () => (await served).address,
+  spent: async () => ({
+    ...duties.progress,
     cpuUs: takeUsage().cpuUs,
-    done: await duties.done(),
+    socketBytes: (await served).socketBytes(),
     residentMiB: residentMiB(),
-  };
-  process.send?.(report);
+  }),
+  done: () => duties.done(),
 });
-process.once('disconnect', () => process.exit());
-process.send?.(served.address);
