@@ -66,9 +66,15 @@ async function settle(options: PairOptions, metric: Metric, pairs: Pair[]): Prom
   return { metric: metric.name, ratios: pairs.map(({ baseUs, thisUs }) => thisUs / baseUs), pairs, repeated };
 }
 
+/**
+ * Smaller and larger times are judged each among their own kind, whichever build they are from: a rule that looks at the builds would make the
+ * two sides of a pair unequal, and the permutation test rests on their being exchangeable.
+ */
 function firstOutlier(pairs: readonly Pair[]): number {
-  const usual = { baseUs: lowerQuartile(pairs.map(({ baseUs }) => baseUs)), thisUs: lowerQuartile(pairs.map(({ thisUs }) => thisUs)) };
-  return pairs.findIndex(({ baseUs, thisUs }) => baseUs > usual.baseUs * modeRatio || thisUs > usual.thisUs * modeRatio);
+  const smaller = pairs.map(({ baseUs, thisUs }) => Math.min(baseUs, thisUs));
+  const larger = pairs.map(({ baseUs, thisUs }) => Math.max(baseUs, thisUs));
+  const [mostSmall, mostLarge] = [lowerQuartile(smaller) * modeRatio, lowerQuartile(larger) * modeRatio];
+  return pairs.findIndex((_, index) => (smaller[index] as number) > mostSmall || (larger[index] as number) > mostLarge);
 }
 
 function lowerQuartile(values: readonly number[]): number {

@@ -67,23 +67,21 @@ async function prove(): Promise<void> {
 }
 
 function trial(name: string, { decisions, regressions }: CheckResult, isRight: boolean): Trial {
-  return {
+  const found = {
     case: name,
     ratios: Object.fromEntries(decisions.map(({ metric, medianRatio }) => [metric, Number(medianRatio.toPrecision(4))])),
     verdicts: Object.fromEntries(decisions.map(({ metric, verdict }) => [metric, verdict])),
     regressions,
     isRight,
   };
+  const outcome = regressions.length === 0 ? 'passed' : `failed: ${regressions.join(', ')}`;
+  process.stdout.write(`${name}: ${JSON.stringify(found.ratios)} ${outcome}\n`);
+  return found;
 }
 
 function report(trials: readonly Trial[]): void {
   const ofKind = (isEqual: boolean) => trials.filter(({ case: name }) => (name === 'equal') === isEqual);
   const wrong = (some: readonly Trial[]) => some.filter(({ isRight }) => !isRight).length;
-  for (const { case: name, ratios, regressions } of trials) {
-    process.stdout.write(
-      `${name}: ${JSON.stringify(ratios)} ${regressions.length === 0 ? 'passed' : `failed: ${regressions.join(', ')}`}\n`,
-    );
-  }
   process.stdout.write(`equal builds: ${ofKind(true).length} checks, ${wrong(ofKind(true))} failed wrongly\n`);
   process.stdout.write(`slower builds: ${ofKind(false).length} checks, ${wrong(ofKind(false))} missed\n`);
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ criteria, pairs, slowDown, trials }, null, 1)}\n`);
