@@ -27,21 +27,19 @@ export const fileAppend: Transport = {
   async connect(_place: Place, path: string): Promise<Link> {
     const inFlight = new InFlight(mostInFlight);
     let last = Promise.resolve();
+    const append = (data: string | Uint8Array) => {
+      last = last.then(() => appendFile(path, data));
+      return last;
+    };
     return {
-      async send(line) {
-        await appendFile(path, formatLine(line));
-        return true;
-      },
+      send: (line) => append(formatLine(line)).then(() => true),
       event(payload) {
         if (inFlight.isFull) return false;
         inFlight.begin();
-        const copy = Buffer.from(payload);
-        last = last
-          .then(() => appendFile(path, copy))
-          .then(
-            () => inFlight.end(),
-            (error) => inFlight.end(error),
-          );
+        append(Buffer.from(payload)).then(
+          () => inFlight.end(),
+          (error) => inFlight.end(error),
+        );
         return true;
       },
       room: () => inFlight.room(),

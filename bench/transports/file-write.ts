@@ -1,9 +1,7 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { closeSync, fstatSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Unavailable } from '../rig/questions.js';
+import { startCompanion } from './companion.js';
 import { formatLine, GrowingFile, parse } from './reader.js';
 import type { Link, Service, Transport } from './transport.js';
 
@@ -28,14 +26,10 @@ export const fileTail: Transport = {
     const address = join(place.directory, 'lines.log');
     writeFileSync(address, '');
     const descriptor = openSync(address, 'r');
-    // tail ends with the process that has this number, however that one ended.
-    const tail = spawn('tail', ['-c', '+1', '-f', `--pid=${process.pid}`, address], { stdio: ['ignore', 'pipe', 'ignore'] });
-    await once(tail, 'spawn').catch(() => {
-      throw new Unavailable('there is no tail(1)');
-    });
+    const tail = startCompanion('tail', ['-c', '+1', '-f', address], ['ignore', 'pipe', 'ignore']);
     const take = parse(place, tally);
     let readBytes = 0;
-    tail.stdout.on('data', (chunk: Buffer) => {
+    tail.stdout?.on('data', (chunk: Buffer) => {
       readBytes += chunk.length;
       take(chunk);
     });

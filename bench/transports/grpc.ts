@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { ServiceError } from '@grpc/grpc-js';
+import { asBuffer } from './as-buffer.js';
 import { optional } from './optional.js';
 import type { Transport } from './transport.js';
 
@@ -40,7 +41,7 @@ export const grpc: Transport = {
     const echo = (client['echo'] as Unary).bind(client);
     return {
       call: (payload) =>
-        new Promise((resolve, reject) => echo(Buffer.from(payload), (error, reply) => (error ? reject(error) : resolve(reply)))),
+        new Promise((resolve, reject) => echo(asBuffer(payload), (error, reply) => (error ? reject(error) : resolve(reply)))),
       close: async () => client.close(),
     };
   },

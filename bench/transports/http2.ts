@@ -11,7 +11,8 @@ export const http2: Transport = {
     const server = createServer();
     server.on('session', (session) => sessions.add(session));
     server.on('stream', async (stream) => {
-      const body = await readAll(stream);
+      const body = await readAll(stream).catch(() => undefined);
+      if (!body) return;
       stream.respond({ ':status': 200 });
       stream.end(tally.answer(body));
     });
@@ -50,5 +51,7 @@ function readAll(stream: Http2Stream): Promise<Buffer> {
     stream.on('data', (chunk: Buffer) => chunks.push(chunk));
     stream.on('end', () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)));
     stream.on('error', reject);
+    // Where the session goes down in good order, its streams get neither end nor error.
+    stream.on('close', () => reject(new Error('the stream was closed')));
   });
 }

@@ -20,8 +20,12 @@ export class InFlight {
 
   end(error?: unknown): void {
     this.#count--;
-    this.#failure ??= error ?? undefined;
-    for (const { resolve, reject } of this.#waiting.splice(0)) this.#failure === undefined ? resolve() : reject(this.#failure);
+    this.#settle(error);
+  }
+
+  /** What is under way will never end. */
+  fail(error: Error): void {
+    this.#settle(error);
   }
 
   /** Resolves when something has ended, at once where there is room. */
@@ -31,9 +35,16 @@ export class InFlight {
 
   async idle(): Promise<void> {
     while (this.#count > 0) await this.#next();
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #settle(error: unknown): void {
+    this.#failure ??= error;
+    for (const { resolve, reject } of this.#waiting.splice(0)) this.#failure === undefined ? resolve() : reject(this.#failure);
   }
 
   #next(): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
   }
 }

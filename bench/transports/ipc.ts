@@ -13,17 +13,21 @@ async function open(place: Place, serialization: 'json' | 'advanced'): Promise<L
   const child = fork(new URL('./ipc-peer.js', import.meta.url), [serialization, JSON.stringify(place)], { serialization });
   const killIt = () => child.kill('SIGKILL');
   process.once('exit', killIt);
-  await once(child, 'message');
   const peer = new PeerLink();
+  const exited = once(child, 'exit').then(([code, signal]) => {
+    throw new Error(`the child process ended (${signal ?? `exit code ${code}`})`);
+  });
+  exited.catch((error) => peer.fail(error));
+  // A message to a process that has ended is reported here.
+  child.on('error', (error) => peer.fail(error));
+  await Promise.race([once(child, 'message'), exited]);
   child.on('message', (value) => peer.receive(value));
-  child.on('exit', () => peer.fail(new Error('the child process ended')));
   const wire = {
     send: (message: object) => void child.send(message),
     async close() {
       process.off('exit', killIt);
-      const ended = once(child, 'exit');
       child.kill('SIGKILL');
-      await ended;
+      await exited.catch(() => {});
     },
   };
   return peer.link(wire, serialization === 'json' ? base64 : asBytes);

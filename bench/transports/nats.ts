@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
+import { Unavailable } from '../rig/questions.js';
 import { startBroker } from './broker.js';
 import { optional } from './optional.js';
 import type { Place, Service, Transport } from './transport.js';
@@ -33,8 +34,13 @@ export const nats: Transport = {
       },
     };
   },
-  async connect(_place, port) {
+  async connect({ payloadBytes }, port) {
     const connection = await connect({ servers: `${host}:${port}`, reconnect: false });
+    const mostBytes = connection.info?.max_payload ?? Number.POSITIVE_INFINITY;
+    if (payloadBytes > mostBytes) {
+      await connection.close();
+      throw new Unavailable(`the NATS server takes messages of at most max_payload=${mostBytes} bytes`);
+    }
     let unflushed = 0;
     const flush = async () => {
       await connection.flush();

@@ -1,11 +1,13 @@
 import { once } from 'node:events';
-import type { AddressInfo, NetConnectOpts } from 'node:net';
+import type { AddressInfo, NetConnectOpts, Socket } from 'node:net';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Tally } from '../rig/tally.js';
 import { assemble } from './assemble.js';
 import { PendingCalls } from './pending.js';
 import type { Link, Place, Service, Transport } from './transport.js';
+
+const nothing = Buffer.alloc(0);
 
 /** Raw `node:net`: messages of one agreed length, without any framing. */
 export const unixSocket: Transport = {
@@ -23,7 +25,7 @@ async function serve(place: Place, tally: Tally, where: { path?: string; port?: 
     socket.on('error', () => socket.destroy());
     const receive = place.oneWay
       ? (message: Uint8Array) => tally.take(message)
-      : (message: Uint8Array) => void socket.write(tally.answer(message));
+      : (message: Uint8Array) => reply(socket, tally.answer(message));
     socket.on('data', assemble(place.payloadBytes, receive));
   });
   server.listen(where);
@@ -34,6 +36,14 @@ async function serve(place: Place, tally: Tally, where: { path?: string; port?: 
       server.close();
     },
   };
+}
+
+/** A reply that the kernel did not take at once still lies in the assembler's memory, so no request may arrive until it has left. */
+function reply(socket: Socket, message: Uint8Array): void {
+  socket.write(message);
+  if (socket.writableLength === 0 || socket.isPaused()) return;
+  socket.pause();
+  socket.write(nothing, () => socket.resume());
 }
 
 async function open(place: Place, where: NetConnectOpts): Promise<Link> {

@@ -4,6 +4,7 @@ import type { Account, Lookup } from '../rig/payload.js';
 import { sequenceOf } from '../rig/payload.js';
 import type { PeerReport } from '../rig/questions.js';
 import type { Tally } from '../rig/tally.js';
+import { asBuffer } from './as-buffer.js';
 import { InFlight } from './in-flight.js';
 import { PendingCalls } from './pending.js';
 import type { Link } from './transport.js';
@@ -20,7 +21,7 @@ export interface Packing {
 
 /** JSON has no bytes; base64 is what most people use. */
 export const base64: Packing = {
-  pack: (bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64'),
+  pack: (bytes) => asBuffer(bytes).toString('base64'),
   unpack: (text) => Buffer.from(text as string, 'base64'),
 };
 
@@ -41,6 +42,7 @@ export function answerMessage(message: Message, tally: Tally, { pack, unpack }: 
 }
 
 interface Wire {
+  /** Serialises before it returns: no copy is needed, and one in Node's pool would make `postMessage` clone the whole pool. */
   send(message: Message): void;
   close(): Promise<void>;
 }
@@ -61,6 +63,7 @@ export class PeerLink {
 
   fail(error: Error): void {
     this.#pending.fail(error);
+    this.#inFlight.fail(error);
   }
 
   link(wire: Wire, { pack, unpack }: Packing): Link {
@@ -70,7 +73,7 @@ export class PeerLink {
       event: (payload) => {
         if (this.#inFlight.isFull) return false;
         this.#inFlight.begin();
-        wire.send({ e: pack(Buffer.from(payload)) });
+        wire.send({ e: pack(payload) });
         return true;
       },
       room: () => this.#inFlight.room(),

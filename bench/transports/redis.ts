@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
+import { asBuffer } from './as-buffer.js';
 import { startBroker } from './broker.js';
 import { InFlight } from './in-flight.js';
 import { optional } from './optional.js';
@@ -44,10 +45,11 @@ export const redis: Transport = {
     const pending = new PendingCalls();
     const inFlight = new InFlight(mostInFlight);
     const id = randomUUID();
+    subscriber.on('error', (error: Error) => pending.fail(error));
     await subscriber.subscribe(replies + id, (message) => pending.settle(message), true);
     return {
       call(payload) {
-        publisher.publish(requests + id, Buffer.from(payload)).catch((error) => pending.fail(error));
+        publisher.publish(requests + id, asBuffer(payload)).catch((error) => pending.fail(error));
         return pending.add();
       },
       event(payload) {

@@ -27,7 +27,7 @@ export const signalFile: Transport = {
     const descriptor = openSync(path, 'a');
     const write = (data: string | Uint8Array) => {
       const isWhole = writeSync(descriptor, data as string) === data.length;
-      process.kill(Number(pid), signal);
+      notify(Number(pid));
       return isWhole;
     };
     return {
@@ -39,3 +39,11 @@ export const signalFile: Transport = {
     };
   },
 };
+
+function notify(pid: number): void {
+  try {
+    process.kill(pid, signal);
+  } catch (cause) {
+    throw new Error(`the sidecar is gone: pid=${pid} could not be sent ${signal}`, { cause });
+  }
+}

@@ -16,6 +16,7 @@ export const worker: Transport = {
     const peer = new PeerLink();
     thread.on('message', (value) => peer.receive(value));
     thread.on('error', (error) => peer.fail(error));
+    thread.on('exit', () => peer.fail(new Error('the thread ended')));
     const wire = {
       send: (message: object) => thread.postMessage(message),
       close: async () => void (await thread.terminate()),
