@@ -1,95 +1,63 @@
 import type { Result, Row } from '../result.js';
-import type { Chart, Option } from './chart.js';
-import { axisStyle, frame, logAxis } from './chart.js';
-import { colourOf, formatUs, isPillion, labelOf } from './labels.js';
-import { rowsOf } from './read.js';
-import type { Theme } from './theme.js';
+import type { Bar, BarGroup } from './bar-list.js';
+import { barList, barListHeight } from './bar-list.js';
+import type { Chart } from './chart.js';
+import { labelOf } from './labels.js';
+import { missingOf, rowsOf } from './read.js';
 
-interface Cost {
-  label: string;
-  transport: string;
-  us: number;
-}
+const asked = ['function', 'shm', 'uds', 'http', 'fetch'];
+const volumes = ['file-write', 'file-tail', 'file-append'];
+const told = ['function', 'shm', ...volumes];
 
-/** The first figure of the sidecar pattern. */
+/** The first figure of the sidecar pattern: direct call, pillion, HTTP, shared volume. */
 export function costChart(result: Result): Chart {
-  const costs = communicationCosts(result);
+  const groups = communicationCosts(result);
   return {
     id: 'communication-cost',
     title: 'What a message to the sidecar costs',
-    caption:
-      'Median time, logarithmic. "Ask": 64 bytes there and back, awaited, one after the other. "Tell": the app’s own time for handing over a log line.',
-    heightPx: 60 + 34 * Math.max(costs.length, 4),
-    option: (theme) => (costs.length > 0 ? bars(costs, theme) : undefined),
+    caption: 'Medians; each grid line is ten times the one before. Thin lines: from the fastest to the slowest round.',
+    heightPx: barListHeight(groups),
+    missing: missingOf(
+      result,
+      ({ scenario, transport, gapUs }) =>
+        (scenario === 'call' && asked.includes(transport)) || (scenario === 'send' && gapUs === 0 && told.includes(transport)),
+    ),
+    option: (theme) => (groups.length > 0 ? barList(groups, theme) : undefined),
   };
 }
 
-/** Function, pillion, shared volume and HTTP, cheapest first. */
-export function communicationCosts(result: Result): Cost[] {
-  const ask = pick(rowsOf(result, 'call'), ['function', 'shm', 'uds', 'http', 'fetch'], 'ask');
-  const tell = pick(
-    rowsOf(result, 'send').filter(({ gapUs }) => gapUs === 0),
-    ['shm', 'file-write', 'file-append'],
-    'tell',
-  );
-  return [...ask, ...tell].sort((a, b) => a.us - b.us);
-}
-
-function pick(rows: readonly Row[], transports: readonly string[], verb: string): Cost[] {
-  return rows.flatMap(({ transport, p50Us }) => {
-    const isWanted = transports.includes(transport) && p50Us !== null;
-    return isWanted ? [{ label: `${verb}: ${labelOf(transport)}`, transport, us: p50Us }] : [];
-  });
+/** Each group cheapest first; only what was measured. */
+export function communicationCosts(result: Result): BarGroup[] {
+  const tell = rowsOf(result, 'send').filter(({ gapUs }) => gapUs === 0);
+  return [
+    { title: 'Ask: 64 bytes there and back, awaited', bars: barsOf(rowsOf(result, 'call'), asked) },
+    { title: 'Tell: hand over a log line, the app’s own time', bars: barsOf(tell, told) },
+  ].filter(({ bars }) => bars.length > 0);
 }
 
 export function allCallsChart(result: Result): Chart {
-  const rows = rowsOf(result, 'call').filter(({ p50Us }) => p50Us !== null);
-  const costs = rows
-    .map(({ transport, p50Us }) => ({ label: labelOf(transport), transport, us: p50Us as number }))
-    .sort((a, b) => a.us - b.us);
+  const rows = rowsOf(result, 'call');
+  const groups = [{ title: '', bars: barsOf(rows) }];
   return {
     id: 'all-calls',
     title: 'Every way of asking',
     caption:
-      '64 bytes there and back, awaited, one after the other. Median, logarithmic. A worker is a thread of the app itself, no sidecar.',
-    heightPx: 60 + 28 * Math.max(costs.length, 4),
-    option: (theme) => (costs.length > 0 ? bars(costs, theme) : undefined),
+      '64 bytes there and back, awaited, one after the other. Medians; thin lines: from the fastest to the slowest round. A worker is a thread of the app itself, no sidecar.',
+    heightPx: barListHeight(groups),
+    missing: missingOf(result, ({ scenario }) => scenario === 'call'),
+    option: (theme) => (rows.length > 0 ? barList(groups, theme) : undefined),
   };
 }
 
-function bars(costs: readonly Cost[], theme: Theme): Option {
-  const base = frame(theme);
-  // Bars on a logarithmic axis would begin at 1.
-  const start = 10 ** Math.floor(Math.log10(Math.min(...costs.map(({ us }) => us))));
-  return {
-    ...base,
-    legend: { show: false },
-    grid: { left: 12, right: 84, top: 12, bottom: 36, containLabel: true },
-    xAxis: { ...logAxis(theme, 'microseconds', 'x'), min: start, startValue: start },
-    yAxis: {
-      type: 'category',
-      inverse: true,
-      data: costs.map(({ label }) => label),
-      ...axisStyle(theme),
-      axisLabel: { color: theme.text, width: 140, overflow: 'truncate' },
-    },
-    series: [
-      {
-        type: 'bar',
-        name: 'median',
-        barMaxWidth: 18,
-        data: costs.map(({ transport, us }) => ({
-          value: us,
-          itemStyle: { color: colourOf(transport), opacity: isPillion(transport) ? 1 : 0.65, borderRadius: 2 },
-          label: {
-            show: true,
-            position: 'right',
-            formatter: formatUs(us),
-            color: theme.text,
-            fontWeight: isPillion(transport) ? 'bold' : 'normal',
-          },
-        })),
-      },
-    ],
-  };
+function barsOf(rows: readonly Row[], chosen?: readonly string[]): Bar[] {
+  return rows
+    .filter(({ transport }) => chosen?.includes(transport) ?? true)
+    .flatMap(({ transport, p50Us, p50UsRounds }) =>
+      p50Us === null ? [] : [{ label: costLabel(transport), transport, us: p50Us, roundsUs: p50UsRounds }],
+    )
+    .sort((a, b) => a.us - b.us);
+}
+
+function costLabel(transport: string): string {
+  return volumes.includes(transport) ? `shared volume: ${labelOf(transport)}` : labelOf(transport);
 }

@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
-import type { Row } from '../result.js';
+import type { Environment } from '../environment.js';
+import type { OverheadVariant, Row } from '../result.js';
 
 const transportLabels: Record<string, string> = {
   shm: 'pillion',
@@ -30,51 +31,29 @@ const transportLabels: Record<string, string> = {
   redis: 'Redis',
 };
 
-const colours: Record<string, string> = {
-  shm: '#d9480f',
-  'shm-park': '#f08c00',
-  'shm-spin': '#c2255c',
-  socket: '#a07000',
-  function: '#868e96',
-  worker: '#5c7cfa',
-  uds: '#1971c2',
-  tcp: '#4dabf7',
-  http: '#2f9e44',
-  'http-uds': '#66a80f',
-  fetch: '#0c8599',
-  undici: '#099268',
-  'undici-uds': '#38d9a9',
-  http2: '#5f3dc4',
-  grpc: '#7048e8',
-  zeromq: '#ae3ec9',
-  'ipc-json': '#3b5bdb',
-  'ipc-advanced': '#748ffc',
-  ws: '#15aabf',
-  'file-write': '#8d6e63',
-  'file-tail': '#a1887f',
-  'file-append': '#6d4c41',
-  fifo: '#9e9d24',
-  'signal-file': '#b08968',
-  nats: '#1098ad',
-  redis: '#c92a2a',
-};
-const otherColours = ['#495057', '#7950f2', '#12b886', '#fab005', '#e64980'];
+const overheadLabels: Record<OverheadVariant, string> = { embedded: 'embedded', http: 'sidecar, HTTP', pillion: 'sidecar, pillion' };
 
 /** In the words of a reader; a transport of somebody's own is called after its file. */
 export function labelOf(transport: string): string {
-  return transportLabels[transport] ?? basename(transport).replace(/\.[cm]?[jt]s$/, '');
+  return ownEntry(transportLabels, transport) ?? basename(transport).replace(/\.[cm]?[jt]s$/, '');
 }
 
-/** The same in all charts. */
-export function colourOf(transport: string): string {
-  const known = colours[transport];
-  if (known) return known;
-  const hash = [...transport].reduce((sum, letter) => (sum * 31 + (letter.codePointAt(0) ?? 0)) >>> 0, 7);
-  return otherColours[hash % otherColours.length] as string;
+export function variantLabel(variant: string): string {
+  return ownEntry(overheadLabels, variant) ?? variant;
+}
+
+/** A name out of a result may also be `constructor`. */
+export function ownEntry<T>(table: Record<string, T>, name: string): T | undefined {
+  return Object.hasOwn(table, name) ? table[name] : undefined;
 }
 
 export function isPillion(transport: string): boolean {
   return transport === 'socket' || transport.startsWith('shm');
+}
+
+/** Of a verdict: the result file is plain ASCII there. */
+export function unitLabel(unit: string): string {
+  return unit === 'us' ? 'µs' : unit;
 }
 
 export function formatUs(us: number | null): string {
@@ -110,4 +89,54 @@ export function conditionsOf({ gapUs, ratePerSec, clients, busyShare, cpuLoad, p
     placement !== 'free' && placement,
   ];
   return parts.filter((part) => part !== false).join(', ');
+}
+
+const noteUnits: Record<string, string> = {
+  doorbellsPer1000: 'doorbells per 1,000',
+  mibPerSec: 'MiB/s',
+  cpuMs: 'ms CPU',
+  idleMs: 'ms idle',
+  sleeps: 'sleeps',
+  sharedKiB: 'KiB shared',
+  appHeapKiB: 'KiB heap (app)',
+  sidecarHeapKiB: 'KiB heap (sidecar)',
+};
+
+/** What only some rows know. */
+export function notesOf({ extras, limit }: Row): string {
+  const parts = Object.entries(noteUnits).flatMap(([name, unit]) => {
+    const value = ownEntry(extras, name);
+    return value === undefined ? [] : [`${formatNumber(value)} ${unit}`];
+  });
+  return [...parts, ...(limit === null ? [] : [`limit: ${limit}`])].join(', ');
+}
+
+/** Medians of the fastest and of the slowest round; empty where there was only one. */
+export function spreadOf({ p50UsRounds }: Row): string {
+  if (p50UsRounds.length < 2) return '';
+  return `${formatNumber(Math.min(...p50UsRounds))} to ${formatNumber(Math.max(...p50UsRounds))}`;
+}
+
+/** What a reader has to know before comparing. */
+export function formatEnvironment({ cpuModel, cpuCount, kernel, node, commit, date, loadAverage }: Environment): string {
+  return `${cpuModel}, ${cpuCount} CPUs, Linux ${kernel}, Node ${node}, commit ${commit}, ${date.slice(0, 10)}, load ${formatNumber(loadAverage)}`;
+}
+
+const environmentNames: Record<string, string> = {
+  cpuModel: 'CPU',
+  cpuCount: 'CPUs',
+  usableCpuCount: 'CPUs this could use',
+  node: 'Node',
+  v8: 'V8',
+  nodeFlags: 'Node flags',
+  memoryMiB: 'memory, MiB',
+  fileSystem: 'file system of the files',
+  loadAverage: 'load at the start',
+  clockReadNs: 'reading the clock, ns',
+  effort: 'mode',
+};
+
+/** Name and value of each entry, in words. */
+export function environmentEntries(environment: object): [string, string][] {
+  return Object.entries(environment).map(([key, value]) => [ownEntry(environmentNames, key) ?? key, String(value) || 'none']);
 }

@@ -1,6 +1,18 @@
 import type { OverheadRow, Result, Row } from '../result.js';
 import { communicationCosts } from './cost-chart.js';
-import { conditionsOf, formatBytes, formatNumber, formatUs, labelOf } from './labels.js';
+import { escapeCell } from './escape.js';
+import {
+  conditionsOf,
+  formatBytes,
+  formatEnvironment,
+  formatNumber,
+  formatUs,
+  labelOf,
+  notesOf,
+  spreadOf,
+  unitLabel,
+  variantLabel,
+} from './labels.js';
 
 const begin = '<!-- bench:begin -->';
 const end = '<!-- bench:end -->';
@@ -22,37 +34,42 @@ export function formatMarkdown(result: Result): string {
     '',
     verdictTable(result),
     '',
-    ...scenarios.flatMap((scenario) => [`## ${scenario}`, '', rowTable(result.rows.filter((row) => row.scenario === scenario)), '']),
+    ...scenarios.flatMap((scenario) => [
+      `## ${escapeCell(scenario)}`,
+      '',
+      rowTable(result.rows.filter((row) => row.scenario === scenario)),
+      '',
+    ]),
   ].join('\n');
 }
 
 /** What a README shows. */
 export function headline(result: Result): string {
-  const { cpuModel, cpuCount, kernel, node, commit, date, loadAverage } = result.environment;
-  const costs = communicationCosts(result).map(({ label, us }) => [escapeCell(label), formatUs(us)]);
-  return [
-    table(['message', 'median'], costs, [0]),
-    '',
-    `${escapeCell(cpuModel)}, ${cpuCount} CPUs, Linux ${escapeCell(kernel)}, Node ${escapeCell(node)}, commit ${escapeCell(commit)}, ${date.slice(0, 10)}, load ${formatNumber(loadAverage)}.`,
-    '',
-  ].join('\n');
+  const costs = communicationCosts(result).flatMap(({ title, bars }) => {
+    const verb = title.split(':')[0]?.toLowerCase();
+    return bars.map(({ label, us, roundsUs }) => [escapeCell(`${verb}: ${label}`), formatUs(us), rangeOf(roundsUs)]);
+  });
+  return [table(['message', 'median', 'rounds'], costs, [0]), '', `${escapeCell(formatEnvironment(result.environment))}.`, ''].join('\n');
+}
+
+function rangeOf(roundsUs: readonly number[]): string {
+  return roundsUs.length < 2 ? '' : `${formatUs(Math.min(...roundsUs))} to ${formatUs(Math.max(...roundsUs))}`;
 }
 
 /** Puts the headline between the two marks of a page. */
 export function updatePage(page: string, result: Result): string {
   const from = page.indexOf(begin);
-  const to = page.indexOf(end);
-  if (from < 0 || to < from) throw new Error(`the page needs the lines ${begin} and ${end}, in this order`);
+  const to = page.indexOf(end, from);
+  if (from < 0 || to < 0) throw new Error(`the page needs the lines ${begin} and ${end}, in this order`);
   return `${page.slice(0, from + begin.length)}\n${headline(result)}${page.slice(to)}`;
 }
 
 function verdictTable({ verdicts }: Result): string {
+  if (verdicts.length === 0) return 'Not part of this run.';
   const rows = verdicts.map(({ what, value, unit, bar, aim, verdict }) => [
     escapeCell(what),
-    value === null ? '' : `${formatNumber(value)} ${unit}`.trim(),
-    bar,
-    aim,
-    verdict,
+    value === null ? '' : escapeCell(`${formatNumber(value)} ${unitLabel(unit)}`.trim()),
+    ...[bar, aim, verdict].map(escapeCell),
   ]);
   return table(['what', 'measured', 'bar', 'aim', 'verdict'], rows, [0, 4]);
 }
@@ -60,7 +77,7 @@ function verdictTable({ verdicts }: Result): string {
 function overheadTable(rows: readonly OverheadRow[]): string {
   if (rows.length === 0) return 'Not part of this run.';
   const cells = rows.map((row) => [
-    row.variant,
+    escapeCell(variantLabel(row.variant)),
     ...[row.appCpuMsPer1000, row.sidecarCpuMsPer1000, row.appRssMiB, row.sidecarRssMiB, row.networkBytesPerRequest].map(formatNumber),
     formatUs(row.p50Us),
     formatUs(row.p99Us),
@@ -77,9 +94,10 @@ function rowTable(rows: readonly Row[]): string {
   const cells = rows.map((row) => [
     escapeCell(labelOf(row.transport)),
     formatBytes(row.payloadBytes),
-    conditionsOf(row),
+    escapeCell(conditionsOf(row)),
+    formatNumber(row.p50Us),
+    spreadOf(row),
     ...[
-      row.p50Us,
       row.p99Us,
       row.p999Us,
       row.p9999Us,
@@ -90,6 +108,7 @@ function rowTable(rows: readonly Row[]): string {
       row.switchesPerOp,
       row.timesLimit,
     ].map(formatNumber),
+    escapeCell(notesOf(row)),
     escapeCell(row.status),
   ]);
   const heads = [
@@ -97,6 +116,7 @@ function rowTable(rows: readonly Row[]): string {
     'payload',
     'conditions',
     'p50 µs',
+    'p50 of rounds',
     'p99',
     'p99.9',
     'p99.99',
@@ -106,21 +126,14 @@ function rowTable(rows: readonly Row[]): string {
     'system calls',
     'switches',
     'x limit',
+    'notes',
     'status',
   ];
-  return table(heads, cells, [0, 2, 13]);
+  return table(heads, cells, [0, 2, 14, 15]);
 }
 
 function table(heads: readonly string[], rows: readonly (readonly string[])[], textColumns: readonly number[]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
   const rule = heads.map((_, index) => (textColumns.includes(index) ? '---' : '---:'));
   return [line(heads), line(rule), ...rows.map(line)].join('\n');
-}
-
-function escapeCell(text: string): string {
-  return text
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('|', '\\|')
-    .replaceAll(/[\r\n]+/g, ' ');
 }

@@ -1,5 +1,8 @@
 import { readFileSync } from 'node:fs';
-import type { Result } from '../result.js';
+import type { Result, Row } from '../result.js';
+import type { Missing } from './chart.js';
+import { conditionsOf, formatBytes, labelOf } from './labels.js';
+import { complaintAbout } from './validate.js';
 
 /** Reads a result file; what it throws says what is wrong with it. */
 export function readResult(path: string): Result {
@@ -11,20 +14,32 @@ export function readResult(path: string): Result {
       cause: error,
     });
   }
-  let result: Partial<Result> | null;
+  let result: unknown;
   try {
-    result = JSON.parse(text) as Partial<Result> | null;
+    result = JSON.parse(text);
   } catch (error) {
     throw new Error(`result=${path} is no JSON: ${(error as Error).message}`, { cause: error });
   }
-  if (result?.schema !== 1) throw new Error(`result=${path} has schema=${result?.schema}; this report reads schema 1`);
-  if (!Array.isArray(result.rows) || !Array.isArray(result.verdicts) || !Array.isArray(result.overhead) || !result.environment) {
-    throw new Error(`result=${path} is not whole: it needs environment, rows, verdicts and overhead`);
-  }
+  const complaint = complaintAbout(result);
+  if (complaint !== undefined) throw new Error(`result=${path} ${complaint}; "npm run bench -- --json ${path}" makes one`);
   return result as Result;
 }
 
 /** Keeps what was measured. */
-export function rowsOf({ rows }: Result, scenario: string): Result['rows'] {
+export function rowsOf({ rows }: Result, scenario: string): Row[] {
   return rows.filter((row) => row.scenario === scenario && row.status === 'ok');
+}
+
+/** What was to be measured, and was not. */
+export function missingOf({ rows }: Result, isWanted: (row: Row) => boolean): Missing[] {
+  return rows
+    .filter((row) => row.status !== 'ok' && isWanted(row))
+    .map((row) => ({
+      what: [labelOf(row.transport), formatBytes(row.payloadBytes), conditionsOf(row)].filter(Boolean).join(', '),
+      status: row.status,
+    }));
+}
+
+export function transportsOf(rows: readonly Row[]): string[] {
+  return [...new Set(rows.map(({ transport }) => transport))];
 }

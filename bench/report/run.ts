@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { packageRoot } from '../environment.js';
+import type { Result } from '../result.js';
 import { renderPage } from './html.js';
 import { formatMarkdown, updatePage } from './markdown.js';
 import { readResult } from './read.js';
@@ -45,8 +46,17 @@ function write(input: string, folder: string, page: string | undefined): void {
   put('report.html', renderPage(result));
   put('report.md', formatMarkdown(result));
   for (const chart of chartsOf(result).filter(({ id }) => pictures.includes(id))) {
-    const svg = renderSvg(chart);
+    const svg = renderSvg(chart, result.environment);
     if (svg !== undefined) put(`${chart.id}.svg`, svg);
   }
-  if (page !== undefined) writeFileSync(page, updatePage(readFileSync(page, 'utf8'), result));
+  if (page !== undefined) update(page, result);
+}
+
+function update(path: string, result: Result): void {
+  try {
+    writeFileSync(path, updatePage(readFileSync(path, 'utf8'), result));
+  } catch (error) {
+    throw new Error(`can't update page=${path}: ${(error as Error).message}`, { cause: error });
+  }
+  process.stdout.write(`${path}\n`);
 }

@@ -1,10 +1,12 @@
 import type { Result } from '../result.js';
 import type { Chart } from './chart.js';
-import { conditionCharts, limitChart } from './condition-charts.js';
+import { conditionCharts } from './condition-charts.js';
 import { allCallsChart, costChart } from './cost-chart.js';
+import { limitChart } from './limit-chart.js';
 import { overheadChart } from './overhead-chart.js';
 import { percentileChart } from './percentile-chart.js';
-import { eventLatencyChart, gapChart, payloadCharts, rateChart } from './sweep-charts.js';
+import { rateChart } from './rate-chart.js';
+import { eventLatencyChart, gapChart, payloadChart } from './sweep-charts.js';
 
 /** Everything the report draws, in the order in which a reader asks. */
 export function chartsOf(result: Result): Chart[] {
@@ -13,7 +15,7 @@ export function chartsOf(result: Result): Chart[] {
     overheadChart(result),
     gapChart(result),
     rateChart(result),
-    ...payloadCharts(result),
+    payloadChart(result),
     allCallsChart(result),
     percentileChart(result),
     eventLatencyChart(result),
