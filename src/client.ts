@@ -1,54 +1,46 @@
-import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { debuglog } from 'node:util';
-import type { Peer, PeerRules } from './channel/peer.js';
-import { resolveSocketPath } from './channel/socket-path.js';
-import type { Contract, Definitions, EventNames, MethodNames, PayloadOf, RequestOf, ResponseOf } from './contract.js';
+import type { Peer } from './channel/peer.js';
+import { type ClientNames, defineNames } from './client-names.js';
+import { type ClientSettings, type ConnectOptions, checkConnectOptions } from './connect-options.js';
+import type {
+  Contract,
+  Definitions,
+  EventNames,
+  InputOf,
+  MethodNames,
+  NamesOf,
+  OutputOf,
+  PayloadOf,
+  RequestOf,
+  ResponseOf,
+  ValueOf,
+} from './contract.js';
 import { PillionError } from './errors.js';
-import {
-  addonFor,
-  configureWaiting,
-  DEFAULT_CALL_TIMEOUT_MS,
-  DEFAULT_HANDSHAKE_TIMEOUT_MS,
-  DEFAULT_MAX_MESSAGE_BYTES,
-  integerOption,
-  invalidArgument,
-  LIBRARY_RUNTIME,
-  ringBytesOption,
-  timeoutOption,
-  type WaitPreset,
-} from './options.js';
-import { resolveCodec } from './protocol/codec.js';
+import { integerOption, invalidArgument, timeoutOption } from './options.js';
 import type { TransportName } from './protocol/handshake.js';
 import { MAX_RING_BYTES } from './ring/layout.js';
-import { CALL_TAG, ClientSession, EVENT_TAG, type Target } from './session/client-session.js';
+import type { ClientState } from './session/client-pushes.js';
+import { ClientSession } from './session/client-session.js';
+import type { StreamLimits } from './session/client-streams.js';
+import type { DuplexEnd } from './session/duplex-end.js';
+import type { ItemReceiver } from './session/item-receiver.js';
+import type { Target } from './session/target.js';
 import type { WaitOptions } from './session/waiters.js';
 import type { ClientStats } from './stats.js';
 
 const debug = debuglog('pillion');
-
-export interface ConnectOptions extends PeerRules {
-  /** The sidecar's socket. Default: `PILLION_SOCKET`, else `<runtime dir>/pillion/<contract>.sock`. */
-  path?: string;
-  /** `auto` (default): shared memory where possible. `socket`: always the socket. */
-  transport?: 'auto' | 'socket';
-  /** Sizes of the two rings, powers of two; 256 KiB each by default. `toServer` bounds how much is buffered while no sidecar is there. */
-  ringBytes?: { toServer?: number; toClient?: number };
-  /** The largest message in either direction; 16 MiB by default. */
-  maxMessageBytes?: number;
-  /** How long `call` and `callSync` wait if they are not told; 5,000 ms by default. */
-  callTimeoutMs?: number;
-  /** How long a sidecar that accepted may take to answer the handshake; 5,000 ms by default. */
-  handshakeTimeoutMs?: number;
-  /** How this thread waits for messages; applies to all connections of the thread. */
-  wait?: WaitPreset;
-}
 
 export interface CallOptions {
   /** In ms; Infinity for no limit. Default: `callTimeoutMs`. */
   timeout?: number;
   /** Aborts the call, and the handler's signal; the promise rejects with the signal's reason. */
   signal?: AbortSignal;
+}
+
+export interface StreamCallOptions extends CallOptions {
+  /** Bytes of items that may be on their way or unread; the client's `windowBytes` by default. */
+  windowBytes?: number;
 }
 
 export interface ClientStatus {
@@ -70,6 +62,8 @@ export interface ClientEvents {
   disconnect: [reason: Error | null];
   /** A connection runs over the socket though shared memory was wanted. */
   fallback: [reason: string];
+  /** The ring is below its high-water mark again: events that were refused would be accepted now. */
+  drain: [];
 }
 
 // Processes that make many clients need not be told more than once.
@@ -84,12 +78,9 @@ const warnedReasons = new Set<string>();
  */
 export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
   private readonly session: ClientSession;
-  private readonly events = new Map<string, Target>();
-  private readonly methods = new Map<string, Target>();
-  private readonly path: string;
-  private readonly callTimeoutMs: number;
+  private readonly names: ClientNames;
+  private readonly settings: ClientSettings;
   private readonly contractName: string;
-  private readonly ringBytes: number;
   private closing: Promise<void> | null = null;
 
   /** Use `connect`. */
@@ -98,62 +89,25 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
     if (typeof contract?.name !== 'string' || typeof contract.definitions !== 'object')
       throw invalidArgument('connect needs a contract made by contract()');
     this.contractName = contract.name;
-    this.path = resolveSocketPath(options.path, contract.name);
-    this.callTimeoutMs = timeoutOption('callTimeoutMs', options.callTimeoutMs, DEFAULT_CALL_TIMEOUT_MS);
-    const { addon, reason } = addonFor(options.transport);
-    const { maySpin } = configureWaiting(addon, options.wait, undefined);
-    const isSocketWanted = options.transport === 'socket';
-    const ringBytes = [
-      ringBytesOption('ringBytes.toServer', options.ringBytes?.toServer),
-      ringBytesOption('ringBytes.toClient', options.ringBytes?.toClient),
-    ] as const;
-    this.ringBytes = ringBytes[0];
-    const maxMessageBytes = integerOption('maxMessageBytes', options.maxMessageBytes, DEFAULT_MAX_MESSAGE_BYTES, 1, MAX_RING_BYTES);
+    const settings = checkConnectOptions(contract.name, options);
+    this.settings = settings;
+    this.names = defineNames(contract, settings.maxMessageBytes);
     this.session = new ClientSession(
-      {
-        path: this.path,
-        addon,
-        isSocketWanted,
-        noShmReason: reason,
-        maySpin,
-        ringBytes,
-        maxMessageBytes,
-        handshakeTimeoutMs: integerOption('handshakeTimeoutMs', options.handshakeTimeoutMs, DEFAULT_HANDSHAKE_TIMEOUT_MS, 1, 3_600_000),
-        ...(options.allow === undefined ? {} : { allow: options.allow }),
-        ...(options.authorize === undefined ? {} : { authorize: options.authorize }),
-        hello: {
-          contract: contract.name,
-          clientId: randomUUID(),
-          names: this.defineTargets(contract),
-          ringBytes: [ringBytes[0], ringBytes[1]],
-          maxMessageBytes,
-          features: [],
-          pid: process.pid,
-          runtime: LIBRARY_RUNTIME,
-        },
-      },
+      { ...settings.session, hello: { ...settings.session.hello, names: this.names.table } },
       {
         onConnect: () => {
-          debug('%s: connected to %s', contract.name, this.path);
+          debug('%s: connected to %s', contract.name, settings.path);
           this.emitLater('connect');
         },
         onDisconnect: (error) => {
-          debug('%s: disconnected from %s: %s', contract.name, this.path, error?.message ?? 'the peer hung up');
+          debug('%s: disconnected from %s: %s', contract.name, settings.path, error?.message ?? 'the peer hung up');
           this.emitLater('disconnect', error);
         },
         onFallback: (why) => this.warnOfFallback(why),
+        onDrain: () => this.emitLater('drain'),
       },
     );
-  }
-
-  private defineTargets(contract: Contract<D>): { name: string; kind: 'event' | 'method'; codec: string }[] {
-    return Object.entries(contract.definitions).map(([name, definition], index) => {
-      const codec = resolveCodec(definition.codec);
-      const tag = (definition.kind === 'event' ? EVENT_TAG : CALL_TAG) | (index << 16);
-      const target: Target = { name, tag, codec, isIdempotent: definition.kind === 'method' && definition.idempotent };
-      (definition.kind === 'event' ? this.events : this.methods).set(name, target);
-      return { name, kind: definition.kind, codec: codec.name };
-    });
+    for (const [index, format] of this.names.pushes) this.session.pushes.define(index, format);
   }
 
   private warnOfFallback(reason: string): void {
@@ -173,8 +127,15 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
     queueMicrotask(() => (this as EventEmitter).emit(event, ...args));
   }
 
+  /** The target of a name, or an error that lists what there is. */
+  private target(name: string, kind: Target['kind']): Target {
+    const target = this.names.targets.get(name);
+    if (target === undefined || target.kind !== kind) throw this.unknown(name, kind);
+    return target;
+  }
+
   private unknown(name: string, kind: string): PillionError {
-    const known = [...(kind === 'event' ? this.events : this.methods).keys()];
+    const known = this.names.table.filter((entry) => entry.kind === kind).map((entry) => entry.name);
     return new PillionError(
       'ERR_PILLION_UNKNOWN_NAME',
       `contract "${this.contractName}" has no ${kind} "${name}"; it has ${known.length > 0 ? known.join(', ') : 'none'}`,
@@ -191,9 +152,37 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
     name: N,
     ...payload: undefined extends PayloadOf<D, N> ? [payload?: PayloadOf<D, N>] : [payload: PayloadOf<D, N>]
   ): boolean {
-    const target = this.events.get(name);
-    if (target === undefined) throw this.unknown(name, 'event');
-    return this.session.sendEvent(target, payload[0]);
+    const target = this.names.targets.get(name);
+    if (target === undefined || target.kind !== 'event') throw this.unknown(name, 'event');
+    return this.session.events.send(target, payload[0]);
+  }
+
+  /**
+   * The same, but waits in place of dropping: resolves when the event was accepted.
+   *
+   * @returns rejects as `ready`, and as `send` throws.
+   */
+  async sendWhenFree<N extends EventNames<D>>(name: N, payload: PayloadOf<D, N>, options: CallOptions = {}): Promise<void> {
+    const target = this.target(name, 'event');
+    await this.wait(`there was no room for event "${name}"`, options, (wait) => this.session.events.sendWhenFree(target, payload, wait));
+  }
+
+  /**
+   * Runs `send`, which may send and call, and makes all that it writes visible to the sidecar at once: one store and one look at the sidecar serve all. Until it returns, nothing of it
+   * outlives a crash of this process. Returns what `send` returns.
+   */
+  batch<R>(send: () => R): R {
+    return this.session.batch(send);
+  }
+
+  /** Bytes in the ring that the sidecar has not released. */
+  get bufferedBytes(): number {
+    return this.session.bufferedBytes;
+  }
+
+  /** Was an event refused, or the high-water mark passed, since the last `drain`? */
+  get needsDrain(): boolean {
+    return this.session.events.needsDrain;
   }
 
   /**
@@ -207,12 +196,12 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
       ? [request?: RequestOf<D, N>, options?: CallOptions]
       : [request: RequestOf<D, N>, options?: CallOptions]
   ): Promise<ResponseOf<D, N>> {
-    const target = this.methods.get(name);
-    if (target === undefined) return Promise.reject(this.unknown(name, 'method'));
+    const target = this.names.targets.get(name);
+    if (target === undefined || target.kind !== 'method') return Promise.reject(this.unknown(name, 'method'));
     const options = args[1];
-    if (options === undefined) return this.session.call(target, args[0], this.callTimeoutMs, null) as Promise<ResponseOf<D, N>>;
+    if (options === undefined) return this.session.call(target, args[0], this.settings.callTimeoutMs, null) as Promise<ResponseOf<D, N>>;
     try {
-      const timeoutMs = timeoutOption('timeout', options.timeout, this.callTimeoutMs);
+      const timeoutMs = timeoutOption('timeout', options.timeout, this.settings.callTimeoutMs);
       return this.session.call(target, args[0], timeoutMs, options.signal ?? null) as Promise<ResponseOf<D, N>>;
     } catch (error) {
       return Promise.reject(error);
@@ -231,10 +220,85 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
       ? [request?: RequestOf<D, N>, options?: Pick<CallOptions, 'timeout'>]
       : [request: RequestOf<D, N>, options?: Pick<CallOptions, 'timeout'>]
   ): ResponseOf<D, N> {
-    const target = this.methods.get(name);
-    if (target === undefined) throw this.unknown(name, 'method');
-    const timeoutMs = timeoutOption('timeout', args[1]?.timeout, this.callTimeoutMs);
+    const target = this.target(name, 'method');
+    const timeoutMs = timeoutOption('timeout', args[1]?.timeout, this.settings.callTimeoutMs);
     return this.session.callSync(target, args[0], timeoutMs) as ResponseOf<D, N>;
+  }
+
+  /**
+   * Asks for many items. They come as fast as they are read, and no faster; leaving the loop, or aborting the signal, stops the sidecar at once. While no sidecar is
+   * there the stream waits for one; when the sidecar dies it throws, after the items that had arrived. Read once, with `for await`.
+   *
+   * @throws in the loop: RemoteError (the handler failed), or PillionError: ERR_PILLION_TIMEOUT, _PEER_DIED, _CLOSED, _UNKNOWN_NAME, _DECODE, _TOO_LARGE.
+   */
+  stream<N extends NamesOf<D, 'stream'>>(
+    name: N,
+    ...args: undefined extends RequestOf<D, N>
+      ? [request?: RequestOf<D, N>, options?: StreamCallOptions]
+      : [request: RequestOf<D, N>, options?: StreamCallOptions]
+  ): ItemReceiver<OutputOf<D, N>> {
+    const target = this.target(name, 'stream');
+    const items = this.session.streams.openStream(target, this.names.formatOf(target), args[0], this.limits(args[1]));
+    return items as ItemReceiver<OutputOf<D, N>>;
+  }
+
+  /**
+   * Sends everything that `source` yields, as fast as the sidecar reads it, and resolves with the handler's answer. The source is told to stop (`return`) when the
+   * sidecar reads no more, the signal aborts or the connection ends; if it throws, the handler is told.
+   *
+   * @returns rejects as `call`, and with what the source throws.
+   */
+  async upload<N extends NamesOf<D, 'upload'>>(
+    name: N,
+    source: Iterable<InputOf<D, N>> | AsyncIterable<InputOf<D, N>>,
+    options?: CallOptions,
+  ): Promise<ResponseOf<D, N>> {
+    const target = this.target(name, 'upload');
+    const result = await this.session.streams.upload(target, this.names.formatOf(target), source, this.limits(options));
+    return result as ResponseOf<D, N>;
+  }
+
+  /** Opens a stream of items in both directions, each at its own pace; either side may end its own direction first. */
+  duplexItems<N extends NamesOf<D, 'duplex'>>(name: N, options?: StreamCallOptions): DuplexEnd<OutputOf<D, N>, InputOf<D, N>> {
+    const target = this.target(name, 'duplex');
+    const end = this.session.streams.openDuplex(target, this.names.formatOf(target), this.limits(options));
+    return end as DuplexEnd<OutputOf<D, N>, InputOf<D, N>>;
+  }
+
+  private limits(options: StreamCallOptions = {}): StreamLimits {
+    return {
+      timeoutMs: timeoutOption('timeout', options.timeout, Number.POSITIVE_INFINITY),
+      signal: options.signal ?? null,
+      windowBytes: integerOption('windowBytes', options.windowBytes, this.settings.windowBytes, 1, MAX_RING_BYTES),
+    };
+  }
+
+  /** The value that the sidecar has set under this name, kept up to date in this process; the same object each time. */
+  state<N extends NamesOf<D, 'state'>>(name: N): ClientState<ValueOf<D, N>> {
+    const state = this.session.pushes.state(name);
+    if (state === undefined) throw this.unknown(name, 'state');
+    return state as ClientState<ValueOf<D, N>>;
+  }
+
+  /** Calls `listener` for each broadcast of this name from now on. Returns a function that ends this; aborting the signal does as well. */
+  subscribe<N extends NamesOf<D, 'broadcast'>>(
+    name: N,
+    listener: (payload: PayloadOf<D, N>) => void,
+    { signal }: { signal?: AbortSignal } = {},
+  ): () => void {
+    const listeners = this.session.pushes.listenersOf(name);
+    if (listeners === undefined) throw this.unknown(name, 'broadcast');
+    if (typeof listener !== 'function') throw invalidArgument(`subscribe "${name}" needs a listener`);
+    // The same function may be subscribed twice.
+    const own = (payload: unknown): void => listener(payload as PayloadOf<D, N>);
+    const end = (): void => {
+      listeners.delete(own);
+      signal?.removeEventListener('abort', end);
+    };
+    if (signal?.aborted) return end;
+    listeners.add(own);
+    signal?.addEventListener('abort', end);
+    return end;
   }
 
   /** Resolves when a sidecar is connected. Rejects with ERR_PILLION_TIMEOUT, the signal's reason, or ERR_PILLION_CLOSED. Without a timeout it waits for ever. */
@@ -270,7 +334,7 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
     const { connection, isClosed, lastError } = this.session;
     return {
       state: isClosed ? 'closed' : connection !== null ? 'connected' : 'connecting',
-      path: this.path,
+      path: this.settings.path,
       transport: connection?.channel.transport,
       fallbackReason: connection?.fallbackReason,
       peer: connection?.peer,
@@ -285,8 +349,12 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
       ...session.counters,
       doorbells: session.doorbells,
       callsPending: session.pendingCount,
+      streamsOpen: session.streams.size,
+      broadcastsReceived: session.pushes.broadcastsReceived,
+      broadcastsFailed: session.pushes.broadcastsFailed,
+      statesReceived: session.pushes.statesReceived,
       bufferedBytes: session.bufferedBytes,
-      ringBytes: this.ringBytes,
+      ringBytes: this.settings.ringBytes,
     };
   }
 }

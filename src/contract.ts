@@ -1,6 +1,9 @@
 import { PillionError } from './errors.js';
 import { type Codec, type CodecName, resolveCodec } from './protocol/codec.js';
 import { MAX_NAMES } from './protocol/names.js';
+import type { SlowClientPolicy } from './session/push-writer.js';
+
+export type { SlowClientPolicy } from './session/push-writer.js';
 
 /** Carries a type without a value: nothing exists under this key at run time. */
 declare const types: unique symbol;
@@ -9,6 +12,12 @@ declare const types: unique symbol;
 export interface EventOptions {
   /** How payloads become bytes. Default `msgpack`. */
   codec?: CodecName | Codec;
+  /** What `send` does when the ring is full: `drop` the event (default), or `wait`, i.e. block its thread for at most `waitMs`. */
+  overflow?: 'drop' | 'wait';
+  /** In ms; 100 by default. */
+  waitMs?: number;
+  /** A sidecar that sleeps need not be woken for this event at once, but within so many ms. Default 0: at once. */
+  lingerMs?: number;
 }
 
 /** Options of `method`. */
@@ -22,10 +31,35 @@ export interface MethodOptions {
   idempotent?: boolean;
 }
 
+/** Options of `stream`, `upload` and `duplex`. */
+export interface StreamOptions {
+  /** How requests, items and results become bytes. Default `msgpack`. */
+  codec?: CodecName | Codec;
+}
+
+/** Options of `state`. */
+export interface StateOptions<T> {
+  /** How values become bytes. Default `msgpack`. */
+  codec?: CodecName | Codec;
+  /** What the app reads until the sidecar has set a value. */
+  default?: T;
+}
+
+/** Options of `broadcast`. */
+export interface BroadcastOptions {
+  /** How payloads become bytes. Default `msgpack`. */
+  codec?: CodecName | Codec;
+  /** Default `drop`. */
+  slowClient?: SlowClientPolicy;
+}
+
 /** Something the app tells the sidecar, without an answer. */
 export interface EventDefinition<T = unknown> {
   readonly kind: 'event';
   readonly codec: CodecName | Codec;
+  readonly overflow: 'drop' | 'wait';
+  readonly waitMs: number;
+  readonly lingerMs: number;
   readonly [types]?: { payload: T };
 }
 
@@ -37,8 +71,53 @@ export interface MethodDefinition<Req = unknown, Res = unknown> {
   readonly [types]?: { request: Req; response: Res };
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: any definition, whatever its payload; unknown would not be assignable both ways
-export type Definition = EventDefinition<any> | MethodDefinition<any, any>;
+/** One request, many items in answer. */
+export interface StreamDefinition<Req = unknown, Item = unknown> {
+  readonly kind: 'stream';
+  readonly codec: CodecName | Codec;
+  readonly [types]?: { request: Req; output: Item };
+}
+
+/** Many items from the app, one result. */
+export interface UploadDefinition<Item = unknown, Res = unknown> {
+  readonly kind: 'upload';
+  readonly codec: CodecName | Codec;
+  readonly [types]?: { input: Item; response: Res };
+}
+
+/** Items both ways, each at its own pace. */
+export interface DuplexDefinition<In = unknown, Out = unknown> {
+  readonly kind: 'duplex';
+  readonly codec: CodecName | Codec;
+  readonly [types]?: { input: In; output: Out };
+}
+
+/** A value that the sidecar sets and every app reads locally. */
+export interface StateDefinition<T = unknown> {
+  readonly kind: 'state';
+  readonly codec: CodecName | Codec;
+  readonly default: T | undefined;
+  readonly [types]?: { value: T };
+}
+
+/** Something the sidecar tells its apps. */
+export interface BroadcastDefinition<T = unknown> {
+  readonly kind: 'broadcast';
+  readonly codec: CodecName | Codec;
+  readonly slowClient: SlowClientPolicy;
+  readonly [types]?: { payload: T };
+}
+
+/* biome-ignore-start lint/suspicious/noExplicitAny: any definition, whatever its payload; unknown would not be assignable both ways */
+export type Definition =
+  | EventDefinition<any>
+  | MethodDefinition<any, any>
+  | StreamDefinition<any, any>
+  | UploadDefinition<any, any>
+  | DuplexDefinition<any, any>
+  | StateDefinition<any>
+  | BroadcastDefinition<any>;
+/* biome-ignore-end lint/suspicious/noExplicitAny: see above */
 export type Definitions = Readonly<Record<string, Definition>>;
 
 /** The typed list of what an app and its sidecar say to each other. Both import the same one. */
@@ -47,27 +126,81 @@ export interface Contract<D extends Definitions = Definitions> {
   readonly definitions: D;
 }
 
-/** Names of a contract's events, and the payload of one. */
-export type EventNames<D extends Definitions> = { [N in keyof D]: D[N] extends EventDefinition<infer _> ? N : never }[keyof D] & string;
-export type PayloadOf<D extends Definitions, N extends keyof D> = D[N] extends EventDefinition<infer T> ? T : never;
-
-/** Names of a contract's methods, and the request and response of one. */
-export type MethodNames<D extends Definitions> = {
-  [N in keyof D]: D[N] extends MethodDefinition<infer _Req, infer _Res> ? N : never;
+/** The names of a contract that are of one kind. */
+export type NamesOf<D extends Definitions, K extends Definition['kind']> = {
+  [N in keyof D]: D[N]['kind'] extends K ? N : never;
 }[keyof D] &
   string;
-export type RequestOf<D extends Definitions, N extends keyof D> = D[N] extends MethodDefinition<infer Req, infer _Res> ? Req : never;
-export type ResponseOf<D extends Definitions, N extends keyof D> = D[N] extends MethodDefinition<infer _Req, infer Res> ? Res : never;
+
+/** Names of a contract's events, and the payload of one. */
+export type EventNames<D extends Definitions> = NamesOf<D, 'event'>;
+export type PayloadOf<D extends Definitions, N extends keyof D> =
+  D[N] extends EventDefinition<infer T> ? T : D[N] extends BroadcastDefinition<infer T> ? T : never;
+
+/** Names of a contract's methods, and the request and response of one. */
+export type MethodNames<D extends Definitions> = NamesOf<D, 'method'>;
+export type RequestOf<D extends Definitions, N extends keyof D> =
+  D[N] extends MethodDefinition<infer Req, infer _Res> ? Req : D[N] extends StreamDefinition<infer Req, infer _Item> ? Req : never;
+export type ResponseOf<D extends Definitions, N extends keyof D> =
+  D[N] extends MethodDefinition<infer _Req, infer Res> ? Res : D[N] extends UploadDefinition<infer _Item, infer Res> ? Res : never;
+
+/** What an upload or duplex takes, and what a stream or duplex gives. */
+export type InputOf<D extends Definitions, N extends keyof D> =
+  D[N] extends UploadDefinition<infer In, infer _Res> ? In : D[N] extends DuplexDefinition<infer In, infer _Out> ? In : never;
+export type OutputOf<D extends Definitions, N extends keyof D> =
+  D[N] extends StreamDefinition<infer _Req, infer Out> ? Out : D[N] extends DuplexDefinition<infer _In, infer Out> ? Out : never;
+
+/** The value of a state. */
+export type ValueOf<D extends Definitions, N extends keyof D> = D[N] extends StateDefinition<infer T> ? T : never;
 
 /** Defines an event with payload `T`. */
 export function event<T = void>(options: EventOptions = {}): EventDefinition<NoInfer<T>> {
-  return { kind: 'event', codec: checkedCodec(options.codec) };
+  const { overflow = 'drop' } = options;
+  if (overflow !== 'drop' && overflow !== 'wait') throw invalid(`overflow=${String(overflow)} is neither "drop" nor "wait"`);
+  return {
+    kind: 'event',
+    codec: checkedCodec(options.codec),
+    overflow,
+    waitMs: milliseconds('waitMs', options.waitMs, 100),
+    lingerMs: milliseconds('lingerMs', options.lingerMs, 0),
+  };
 }
 
 /** Defines a method with request `Req` and response `Res`. */
 export function method<Req = void, Res = void>(options: MethodOptions = {}): MethodDefinition<NoInfer<Req>, NoInfer<Res>> {
   return { kind: 'method', codec: checkedCodec(options.codec), idempotent: options.idempotent === true };
 }
+
+/** Defines a stream: one request `Req`, any number of `Item` from the sidecar, as fast as the app reads them. */
+export function stream<Req = void, Item = void>(options: StreamOptions = {}): StreamDefinition<NoInfer<Req>, NoInfer<Item>> {
+  return { kind: 'stream', codec: checkedCodec(options.codec) };
+}
+
+/** Defines an upload: any number of `Item` from the app, as fast as the sidecar reads them, then one `Res`. */
+export function upload<Item = void, Res = void>(options: StreamOptions = {}): UploadDefinition<NoInfer<Item>, NoInfer<Res>> {
+  return { kind: 'upload', codec: checkedCodec(options.codec) };
+}
+
+/** Defines a duplex stream: `In` from the app, `Out` from the sidecar, each side at its own pace. */
+export function duplex<In = void, Out = void>(options: StreamOptions = {}): DuplexDefinition<NoInfer<In>, NoInfer<Out>> {
+  return { kind: 'duplex', codec: checkedCodec(options.codec) };
+}
+
+/** Defines a state with values `T`: the sidecar sets it, every app reads it locally; only the latest value counts. */
+export function state<T = void>(options: StateOptions<NoInfer<T>> = {}): StateDefinition<NoInfer<T>> {
+  return { kind: 'state', codec: checkedCodec(options.codec), default: options.default };
+}
+
+/** Defines an event from the sidecar to its apps, with payload `T`. */
+export function broadcast<T = void>(options: BroadcastOptions = {}): BroadcastDefinition<NoInfer<T>> {
+  const { slowClient = 'drop' } = options;
+  if (!['drop', 'latest', 'disconnect'].includes(slowClient)) {
+    throw invalid(`slowClient=${String(slowClient)} is none of "drop", "latest", "disconnect"`);
+  }
+  return { kind: 'broadcast', codec: checkedCodec(options.codec), slowClient };
+}
+
+const KINDS: readonly string[] = ['event', 'method', 'stream', 'upload', 'duplex', 'state', 'broadcast'] satisfies Definition['kind'][];
 
 const CONTRACT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
@@ -85,9 +218,16 @@ export function contract<const D extends Definitions>(name: string, definitions:
   if (entries.length > MAX_NAMES) throw invalid(`a contract has at most ${MAX_NAMES} names, this one has ${entries.length}`);
   for (const [key, definition] of entries) {
     if (key.length === 0 || key.length > 256) throw invalid(`"${key}" is not a name: 1 to 256 characters`);
-    if (definition?.kind !== 'event' && definition?.kind !== 'method') throw invalid(`"${key}" is not made by event() or method()`);
+    if (!KINDS.includes(definition?.kind)) throw invalid(`"${key}" is not made by ${KINDS.join('(), ')}()`);
   }
   return Object.freeze({ name, definitions: Object.freeze({ ...definitions }) });
+}
+
+function milliseconds(name: string, value: unknown, fallback: number): number {
+  if (value === undefined) return fallback;
+  if (typeof value !== 'number' || !(value >= 0 && value <= 60_000))
+    throw invalid(`${name}=${String(value)} is not a number from 0 to 60000`);
+  return value;
 }
 
 function checkedCodec(codec: CodecName | Codec = 'msgpack'): CodecName | Codec {

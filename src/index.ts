@@ -1,25 +1,48 @@
 export type { Peer } from './channel/peer.js';
-export { type CallOptions, Client, type ClientEvents, type ClientStatus, type ConnectOptions, connect } from './client.js';
+export { type CallOptions, Client, type ClientEvents, type ClientStatus, connect, type StreamCallOptions } from './client.js';
+export type { ConnectOptions } from './connect-options.js';
 export {
+  type BroadcastDefinition,
+  type BroadcastOptions,
+  broadcast,
   type Contract,
   contract,
   type Definitions,
+  type DuplexDefinition,
+  duplex,
   type EventDefinition,
   type EventNames,
   type EventOptions,
   event,
+  type InputOf,
   type MethodDefinition,
   type MethodNames,
   type MethodOptions,
   method,
+  type NamesOf,
+  type OutputOf,
   type PayloadOf,
   type RequestOf,
   type ResponseOf,
+  type SlowClientPolicy,
+  type StateDefinition,
+  type StateOptions,
+  type StreamDefinition,
+  type StreamOptions,
+  state,
+  stream,
+  type UploadDefinition,
+  upload,
+  type ValueOf,
 } from './contract.js';
 export { PillionError, type PillionErrorCode, ProtocolError, RemoteError } from './errors.js';
 export type { WaitPreset } from './options.js';
 export type { Codec, CodecName } from './protocol/codec.js';
 export type { ServeOptions } from './serve-options.js';
-export { type Handlers, Server, type ServerEvents, serve } from './server.js';
+export { type Audience, type ConnectedClient, type Handlers, Server, type ServerEvents, serve } from './server.js';
+export type { ServerState } from './server-state.js';
+export type { ClientState, StateEvents } from './session/client-pushes.js';
+export type { DuplexEnd } from './session/duplex-end.js';
 export type { HandlerContext } from './session/handler-context.js';
+export type { ItemReceiver } from './session/item-receiver.js';
 export type { ClientStats, ServerStats } from './stats.js';

@@ -12,6 +12,8 @@ export const DEFAULT_MAX_RING_BYTES = 64 * 1024 * 1024;
 export const DEFAULT_CALL_TIMEOUT_MS = 5000;
 export const DEFAULT_HANDSHAKE_TIMEOUT_MS = 5000;
 export const DEFAULT_LINGER_MS = 1;
+/** Of the items of one stream. */
+export const DEFAULT_WINDOW_BYTES = 256 * 1024;
 export const LIBRARY_RUNTIME = `node ${process.versions.node}`;
 
 /** How this thread waits for messages: `adaptive` spins for at most 50 µs when recent gaps make a hit likely, `park` never, `spin` always. */

@@ -7,6 +7,7 @@ import {
   DEFAULT_HANDSHAKE_TIMEOUT_MS,
   DEFAULT_MAX_MESSAGE_BYTES,
   DEFAULT_MAX_RING_BYTES,
+  DEFAULT_WINDOW_BYTES,
   integerOption,
   type WaitPreset,
 } from './options.js';
@@ -32,6 +33,10 @@ export interface ServeOptions extends PeerRules {
   maxConnectionsPerUid?: number;
   /** Answers queued for a client that does not read them before its requests are not read either; 1 MiB by default. */
   maxQueuedBytes?: number;
+  /** Calls and streams of one client that may be at work at once; further ones wait in their order. No limit by default. */
+  concurrency?: number;
+  /** Bytes of items of one stream that a client may have on their way to a handler that has not read them; 256 KiB by default. */
+  windowBytes?: number;
   /** How long a client may take for its HELLO; 5,000 ms by default. */
   handshakeTimeoutMs?: number;
   /** Send the stacks of handlers' errors to the callers. Default false. */
@@ -55,6 +60,8 @@ export interface ServerSettings {
   maxConnections: number;
   maxConnectionsPerUid: number;
   maxQueuedBytes: number;
+  concurrency: number;
+  windowBytes: number;
   handshakeTimeoutMs: number;
   exposeStacks: boolean;
 }
@@ -85,6 +92,11 @@ export function checkServeOptions(options: ServeOptions): ServerSettings {
     maxConnections: integerOption('maxConnections', options.maxConnections, 1024, 1, 1_000_000),
     maxConnectionsPerUid: integerOption('maxConnectionsPerUid', options.maxConnectionsPerUid, 1024, 1, 1_000_000),
     maxQueuedBytes: integerOption('maxQueuedBytes', options.maxQueuedBytes, 1024 * 1024, 0, Number.MAX_SAFE_INTEGER),
+    concurrency:
+      options.concurrency === Number.POSITIVE_INFINITY
+        ? options.concurrency
+        : integerOption('concurrency', options.concurrency, Number.POSITIVE_INFINITY, 1, Number.MAX_SAFE_INTEGER),
+    windowBytes: integerOption('windowBytes', options.windowBytes, DEFAULT_WINDOW_BYTES, 1, MAX_RING_BYTES),
     handshakeTimeoutMs: integerOption('handshakeTimeoutMs', options.handshakeTimeoutMs, DEFAULT_HANDSHAKE_TIMEOUT_MS, 1, 3_600_000),
     exposeStacks: options.exposeStacks === true,
   };

@@ -10,35 +10,71 @@ import { SocketChannel } from './channel/socket.js';
 import { resolveSocketPath } from './channel/socket-path.js';
 import { requestTakeover } from './channel/takeover.js';
 import { type Welcomed, welcome } from './channel/welcome.js';
-import type { Contract, Definitions, EventDefinition, MethodDefinition } from './contract.js';
+import type {
+  BroadcastDefinition,
+  Contract,
+  Definitions,
+  DuplexDefinition,
+  EventDefinition,
+  MethodDefinition,
+  NamesOf,
+  PayloadOf,
+  StreamDefinition,
+  UploadDefinition,
+  ValueOf,
+} from './contract.js';
 import { messageOf, PillionError } from './errors.js';
 import type { NativeAddon, NativeSegment } from './native.js';
 import { invalidArgument, LIBRARY_RUNTIME, timeoutOption } from './options.js';
-import { builtInCodec, resolveCodec } from './protocol/codec.js';
+import { builtInCodec, type PayloadCodec, resolveCodec } from './protocol/codec.js';
 import type { Hello } from './protocol/handshake.js';
 import type { NameEntry } from './protocol/names.js';
 import { privateRing, ringsOfSegment } from './ring/memory.js';
 import { RingProducer } from './ring/producer.js';
 import { checkServeOptions, type ServeOptions, type ServerSettings } from './serve-options.js';
+import { ServerState } from './server-state.js';
+import type { DuplexEnd } from './session/duplex-end.js';
 import type { HandlerContext } from './session/handler-context.js';
-import { type Handler, type Route, ServerSession } from './session/server-session.js';
+import type { ItemReceiver } from './session/item-receiver.js';
+import { type PushTarget, SharedMessage } from './session/push-writer.js';
+import type { Handler, Route } from './session/route.js';
+import { ServerSession } from './session/server-session.js';
 import { newServerCounters, type ServerStats } from './stats.js';
 
 const debug = debuglog('pillion');
 
-/** What the sidecar does for each name of the contract. */
+/** What the sidecar does for each name of the contract that an app may use. */
 export type Handlers<D extends Definitions> = {
-  [N in keyof D]: D[N] extends EventDefinition<infer T>
+  [N in keyof D as D[N]['kind'] extends 'state' | 'broadcast' ? never : N]: D[N] extends EventDefinition<infer T>
     ? (payload: T, context: HandlerContext) => void | Promise<void>
     : D[N] extends MethodDefinition<infer Req, infer Res>
       ? (request: Req, context: HandlerContext) => Res | Promise<Res>
-      : never;
+      : D[N] extends StreamDefinition<infer Req, infer Item>
+        ? (request: Req, context: HandlerContext) => Items<Item> | Promise<Items<Item>>
+        : D[N] extends UploadDefinition<infer In, infer Res>
+          ? (items: ItemReceiver<In>, context: HandlerContext) => Res | Promise<Res>
+          : D[N] extends DuplexDefinition<infer In, infer Out>
+            ? // biome-ignore lint/suspicious/noConfusingVoidType: handlers that write by hand return nothing
+              (stream: DuplexEnd<In, Out>, context: HandlerContext) => Items<Out> | void | Promise<Items<Out> | void>
+            : never;
 };
 
+/** What a handler of a stream returns: an async generator, usually. */
+type Items<T> = Iterable<T> | AsyncIterable<T>;
+
+export interface ConnectedClient {
+  readonly clientId: string;
+  readonly peer: Peer;
+  readonly transport: 'shm' | 'socket';
+}
+
+/** Whom a broadcast is for: everybody by default, those that a predicate picks, or the connections of one client object. */
+export type Audience = ((client: ConnectedClient) => boolean) | string;
+
 export interface ServerEvents {
-  connect: [client: { clientId: string; peer: Peer; transport: 'shm' | 'socket' }];
+  connect: [client: ConnectedClient];
   /** All that the client had published was handled. `error` is null unless it broke the protocol. */
-  disconnect: [client: { clientId: string; peer: Peer }, error: Error | null];
+  disconnect: [client: ConnectedClient, error: Error | null];
   /** A handler threw or rejected. Without a listener: NODE_DEBUG=pillion shows it. */
   handlerError: [error: unknown, name: string, context: HandlerContext];
   /** A connection was refused, or no connection could be accepted. */
@@ -55,7 +91,8 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
   private readonly handlers: Handlers<D>;
   private readonly settings: ServerSettings;
   private readonly counters = newServerCounters();
-  private readonly sessions = new Set<ServerSession>();
+  private readonly sessions = new Map<ServerSession, ConnectedClient>();
+  private readonly states = new Map<string, ServerState<unknown>>();
   private readonly handshakes = new Set<HandshakeStream>();
   private readonly serverId = randomUUID();
   private listener: Listener | null = null;
@@ -66,18 +103,70 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
     super();
     if (typeof contract?.name !== 'string' || typeof contract.definitions !== 'object')
       throw invalidArgument('serve needs a contract made by contract()');
-    for (const name of Object.keys(contract.definitions)) {
-      if (typeof handlers?.[name as keyof D] !== 'function')
-        throw invalidArgument(`there is no handler for "${name}" of contract "${contract.name}"`);
-    }
-    for (const name of Object.keys(handlers)) {
-      if (!Object.hasOwn(contract.definitions, name))
-        throw invalidArgument(`contract "${contract.name}" has no "${name}", but there is a handler for it`);
-    }
+    checkHandlers(contract, handlers as Record<string, unknown>);
     this.contract = contract;
     this.handlers = handlers;
     this.path = resolveSocketPath(options.path, contract.name);
     this.settings = checkServeOptions(options);
+    for (const [name, { kind, codec }] of Object.entries(contract.definitions)) {
+      if (kind === 'state') this.states.set(name, this.makeState(name, resolveCodec(codec)));
+    }
+  }
+
+  private makeState(name: string, codec: PayloadCodec): ServerState<unknown> {
+    return new ServerState(name, codec, this.settings.maxMessageBytes, (message) => {
+      for (const session of this.sessions.keys()) session.pushes.pushState(name, message);
+    });
+  }
+
+  // --- telling --------------------------------------------------------------------------------------------------
+
+  /** The state of this name, to be set; the same object each time. */
+  state<N extends NamesOf<D, 'state'>>(name: N): ServerState<ValueOf<D, N>> {
+    const state = this.states.get(name);
+    if (state === undefined) throw this.unknown(name, 'state');
+    return state as ServerState<ValueOf<D, N>>;
+  }
+
+  /**
+   * Tells apps something. Encoded once, however many there are. Returns how many accepted it; what becomes of the others, which do not read fast enough, is the
+   * definition's `slowClient`. Apps that are not connected miss it.
+   *
+   * @throws PillionError ERR_PILLION_UNKNOWN_NAME, _ENCODE or _TOO_LARGE: the call itself is wrong.
+   */
+  broadcast<N extends NamesOf<D, 'broadcast'>>(name: N, payload: PayloadOf<D, N>, { to }: { to?: Audience } = {}): number {
+    const definition = this.contract.definitions[name] as BroadcastDefinition | undefined;
+    if (definition?.kind !== 'broadcast') throw this.unknown(name, 'broadcast');
+    const message = new SharedMessage(payload);
+    const { length } = message.bytesFor(resolveCodec(definition.codec));
+    const { maxMessageBytes } = this.settings;
+    if (length > maxMessageBytes) {
+      throw new PillionError(
+        'ERR_PILLION_TOO_LARGE',
+        `"${name}" was given ${length} bytes, allowed are maxMessageBytes=${maxMessageBytes}`,
+      );
+    }
+    let sent = 0;
+    for (const [session, client] of this.sessions) {
+      if (to !== undefined && !(typeof to === 'string' ? client.clientId === to : to(client))) continue;
+      if (session.pushes.pushBroadcast(name, message, definition.slowClient)) sent++;
+      else this.counters.broadcastsDropped++;
+    }
+    this.counters.broadcastsSent += sent;
+    return sent;
+  }
+
+  /** Who is connected. A snapshot. */
+  clients(): ConnectedClient[] {
+    return [...this.sessions.values()];
+  }
+
+  private unknown(name: string, kind: string): PillionError {
+    const known = Object.entries(this.contract.definitions).filter(([, definition]) => definition.kind === kind);
+    return new PillionError(
+      'ERR_PILLION_UNKNOWN_NAME',
+      `contract "${this.contract.name}" has no ${kind} "${name}"; it has ${known.map(([key]) => key).join(', ') || 'none'}`,
+    );
   }
 
   /** Internal: `serve` does this. */
@@ -155,7 +244,7 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
   private admit(peer: Peer): void {
     const { maxConnections, maxConnectionsPerUid } = this.settings;
     let ofUser = 0;
-    for (const session of this.sessions) if (session.peer.uid === peer.uid) ofUser++;
+    for (const session of this.sessions.keys()) if (session.peer.uid === peer.uid) ofUser++;
     if (this.closing !== null || this.sessions.size >= maxConnections || ofUser >= maxConnectionsPerUid) {
       throw new PillionError(
         'ERR_PILLION_BUSY',
@@ -166,7 +255,6 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
 
   private begin(stream: HandshakeStream, { hello, peer, segment }: Extract<Welcomed, { kind: 'client' }>): void {
     const { settings, counters } = this;
-    const client = { clientId: hello.clientId, peer: { ...peer, runtime: hello.runtime } };
     let channel: Channel;
     try {
       channel =
@@ -178,9 +266,13 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
       throw error;
     }
     counters.connections++;
+    const client = { clientId: hello.clientId, peer: { ...peer, runtime: hello.runtime }, transport: channel.transport };
     const session = new ServerSession({
       channel,
       ...client,
+      pushTargets: this.pushTargets(hello.names),
+      concurrency: settings.concurrency,
+      windowBytes: settings.windowBytes,
       routes: hello.names.map((entry) => this.route(entry)),
       maxMessageBytes: settings.maxMessageBytes,
       maxQueuedBytes: settings.maxQueuedBytes,
@@ -195,11 +287,25 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
         this.emitLater('disconnect', client, error);
       },
     });
-    this.sessions.add(session);
+    this.sessions.set(session, client);
     debug('%s: client %s (pid %s, uid %s) over %s', this.contract.name, client.clientId, peer.pid, peer.uid, channel.transport);
-    this.emitLater('connect', { ...client, transport: channel.transport });
+    this.emitLater('connect', client);
     // What the client had sent before it connected is in the ring already.
     session.onReady();
+    for (const [name, { message }] of this.states) if (message !== null) session.pushes.pushState(name, message);
+  }
+
+  /** Which of our states and broadcasts a client knows, and where. */
+  private pushTargets(names: readonly NameEntry[]): Map<string, PushTarget> {
+    const targets = new Map<string, PushTarget>();
+    for (const [index, { name, kind, codec: codecName }] of names.entries()) {
+      const definition = Object.hasOwn(this.contract.definitions, name) ? this.contract.definitions[name] : undefined;
+      if (definition?.kind !== kind || (kind !== 'state' && kind !== 'broadcast')) continue;
+      const own = resolveCodec(definition.codec);
+      const codec = own.name === codecName ? own : builtInCodec(codecName);
+      if (codec !== undefined) targets.set(name, { index, codec });
+    }
+    return targets;
   }
 
   /** What a name of the client's means here. The client says which codec it uses. */
@@ -211,7 +317,7 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
     const own = resolveCodec(definition.codec);
     const codec = own.name === codecName ? own : builtInCodec(codecName);
     if (codec === undefined) return unknown(`the sidecar does not know codec "${codecName}" of "${name}"`);
-    return { name, kind, codec, problem: '', handler: this.handlers[name] as Handler };
+    return { name, kind, codec, problem: '', handler: (this.handlers as Record<string, Handler>)[name] ?? null };
   }
 
   private onHandlerError(error: unknown, name: string, context: HandlerContext): void {
@@ -257,9 +363,9 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
     const tooLate = new Promise<void>((resolve) => {
       if (timeoutMs !== Number.POSITIVE_INFINITY) timer = setTimeout(resolve, Math.min(timeoutMs, 2 ** 31 - 1));
     });
-    await Promise.race([Promise.all([...this.sessions].map((session) => session.leave())), tooLate]);
+    await Promise.race([Promise.all([...this.sessions.keys()].map((session) => session.leave())), tooLate]);
     clearTimeout(timer);
-    for (const session of [...this.sessions]) session.end(null);
+    for (const session of [...this.sessions.keys()]) session.end(null);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -280,7 +386,7 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
   /** What this server has done. A snapshot. */
   stats(): ServerStats {
     let { doorbells } = this.counters;
-    for (const session of this.sessions) doorbells += session.channel.doorbellCount;
+    for (const session of this.sessions.keys()) doorbells += session.channel.doorbellCount;
     return { ...this.counters, doorbells, clients: this.sessions.size };
   }
 }
@@ -301,6 +407,19 @@ export async function serve<D extends Definitions>(
   const server = new Server(contract, handlers, options);
   await server.open();
   return server;
+}
+
+function checkHandlers({ name: contractName, definitions }: Contract<Definitions>, handlers: Record<string, unknown>): void {
+  const isHandled = (name: string): boolean => definitions[name]?.kind !== 'state' && definitions[name]?.kind !== 'broadcast';
+  for (const name of Object.keys(definitions)) {
+    if (isHandled(name) && typeof handlers?.[name] !== 'function')
+      throw invalidArgument(`there is no handler for "${name}" of contract "${contractName}"`);
+  }
+  for (const name of Object.keys(handlers)) {
+    if (!Object.hasOwn(definitions, name))
+      throw invalidArgument(`contract "${contractName}" has no "${name}", but there is a handler for it`);
+    if (!isHandled(name)) throw invalidArgument(`"${name}" is something that the sidecar tells: it has no handler`);
+  }
 }
 
 function shmChannel(addon: NativeAddon, stream: NativeHandshakeStream, segment: NativeSegment): Channel {

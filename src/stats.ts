@@ -12,6 +12,13 @@ export interface ClientStats {
   callsFailed: number;
   /** Calls in flight now. */
   callsPending: number;
+  /** Streams, uploads and duplex streams open now. */
+  streamsOpen: number;
+  /** Broadcasts that somebody here listens to, and those among them that a listener or the codec could not handle. */
+  broadcastsReceived: number;
+  broadcastsFailed: number;
+  /** Values of states that have arrived. */
+  statesReceived: number;
   /** Connections made, i.e. 1 + reconnects. */
   connections: number;
   /** System calls made to wake the sidecar (over a socket: writes). */
@@ -35,12 +42,20 @@ export interface ServerStats {
   /** Events without a handler here: an unknown name or codec. */
   eventsUnknown: number;
   callsHandled: number;
-  /** Handlers that threw or rejected, of events and calls. */
+  /** Streams, uploads and duplex streams begun. */
+  streamsHandled: number;
+  /** Broadcasts accepted for a client, and those dropped because it did not read fast enough; each client counts. */
+  broadcastsSent: number;
+  broadcastsDropped: number;
+  /** Handlers that threw or rejected, of events, calls and streams. */
   handlerErrors: number;
   doorbells: number;
 }
 
-export function newClientCounters(): Omit<ClientStats, 'callsPending' | 'bufferedBytes' | 'ringBytes'> {
+export function newClientCounters(): Omit<
+  ClientStats,
+  'callsPending' | 'streamsOpen' | 'broadcastsReceived' | 'broadcastsFailed' | 'statesReceived' | 'bufferedBytes' | 'ringBytes'
+> {
   return {
     eventsSent: 0,
     eventsDropped: 0,
@@ -61,6 +76,9 @@ export function newServerCounters(): Omit<ServerStats, 'clients'> {
     eventsRedelivered: 0,
     eventsUnknown: 0,
     callsHandled: 0,
+    streamsHandled: 0,
+    broadcastsSent: 0,
+    broadcastsDropped: 0,
     handlerErrors: 0,
     doorbells: 0,
   };

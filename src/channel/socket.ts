@@ -205,8 +205,9 @@ export class SocketChannel implements Channel {
 
   /** A report of what the peer released is for the outbox, and takes no place in the inbox. */
   private takeCreditFrame(): boolean {
-    if (kindOf(this.headerWords[1] as number) !== CREDIT) return false;
-    if (this.headerWords[0] !== 0 || this.headerWords[1] !== CREDIT || this.headerWords[2] !== 0) {
+    // With a correlation id it is credit for a stream, and a record like any other.
+    if (kindOf(this.headerWords[1] as number) !== CREDIT || this.headerWords[2] !== 0) return false;
+    if (this.headerWords[0] !== 0 || this.headerWords[1] !== CREDIT) {
       throw new ProtocolError('a CREDIT frame carries something that it must not');
     }
     const head = (this.outboxStart + (this.headerWords[3] as number)) | 0;

@@ -8,6 +8,8 @@ export const MAX_UNFINISHED_MESSAGES = 64;
 export interface Reassembled {
   /** The caller's own; null if the message was longer than allowed and its bytes were thrown away as they came. */
   readonly bytes: Uint8Array | null;
+  /** Of all of it, kept or not. */
+  readonly length: number;
   /** `aux` of the first fragment. */
   readonly aux: number;
 }
@@ -100,7 +102,7 @@ export class Reassembly {
     if (this.unfinished.size === 1) return;
     let total = 0;
     for (const message of this.unfinished.values()) total += message.heldBytes;
-    if (total > 2 * this.maxMessageBytes) throw new ProtocolError('the unfinished messages together are too long');
+    if (total > 3 * this.maxMessageBytes) throw new ProtocolError('the unfinished messages together are too long');
   }
 
   /** Forgets an unfinished message. */

@@ -47,15 +47,25 @@ export function nameOfKind(kind: number): string {
 
 /** Which flags each kind may carry, in each direction; a kind that is missing is not allowed there. */
 const flagsFromClient = new Map([
-  [EVENT, MORE | REDELIVERED],
-  [CALL, MORE],
+  [EVENT, MORE | META | REDELIVERED],
+  [CALL, MORE | META],
+  [ERROR, MORE],
   [CANCEL, 0],
+  [ITEM, MORE],
+  [END, 0],
+  [CREDIT, 0],
   [PING, 0],
   [PONG, 0],
 ]);
 const flagsFromServer = new Map([
+  [EVENT, MORE | META],
   [REPLY, MORE],
   [ERROR, MORE],
+  [CANCEL, 0],
+  [ITEM, MORE],
+  [END, 0],
+  [CREDIT, 0],
+  [STATE, MORE],
   [PING, 0],
   [PONG, 0],
   [GOODBYE, 0],
@@ -78,9 +88,13 @@ export function checkTag(tag: number, from: 'client' | 'server'): void {
   if ((flagsOf(tag) & forbidden) !== 0) {
     throw new ProtocolError(`a frame of kind ${nameOfKind(kindOf(tag))} must not carry flags=${flagsOf(tag)}`);
   }
-  if (tag >>> 16 !== 0 && kindOf(tag) !== EVENT && kindOf(tag) !== CALL) {
+  if (tag >>> 16 !== 0 && !hasTarget(kindOf(tag))) {
     throw new ProtocolError(`a frame of kind ${nameOfKind(kindOf(tag))} has no target, but carries ${targetOf(tag)}`);
   }
+}
+
+function hasTarget(kind: number): boolean {
+  return kind === EVENT || kind === CALL || kind === STATE;
 }
 
 /** Throws ProtocolError if a frame carries more payload than its kind allows; for kinds other than messages. */

@@ -2,35 +2,69 @@ import { PillionError, ProtocolError, RemoteError } from '../errors.js';
 import { copyOut, type PayloadCodec } from '../protocol/codec.js';
 import { Reassembly } from '../protocol/fragments.js';
 import {
+  CANCEL,
+  CREDIT,
   checkControlLength,
   checkTag,
+  END,
   ERROR,
   type ErrorPayload,
+  EVENT,
   flagsOf,
   GOODBYE,
+  ITEM,
   kindOf,
   MORE,
+  nameOfKind,
   PING,
   REPLY,
+  STATE,
   tagOf,
+  targetOf,
 } from '../protocol/frame.js';
 import type { RingConsumer } from '../ring/consumer.js';
+import type { PushFormat } from './client-pushes.js';
+import type { ItemFormat } from './item-sender.js';
 
 /** Who hears of what a server's frames say. */
 export interface AnswerListener {
-  /** The call's value; `decode` throws what the caller is to be told. */
+  /** The call's value, or an upload's; `decode` throws what the caller is to be told. */
   onAnswer(id: number, decode: (codec: PayloadCodec) => unknown): void;
   onError(id: number, error: Error): void;
   onPing(consumer: RingConsumer): void;
   onGoodbye(): void;
   /** Is anybody waiting for this answer? */
   isPending(id: number): boolean;
+  readonly streams: StreamListener;
+  readonly pushes: PushListener;
+}
+
+/** Who hears of streams. */
+export interface StreamListener {
+  /** An item begins to arrive. False: nobody wants it. */
+  beginItem(id: number): boolean;
+  has(id: number): boolean;
+  onItem(id: number, length: number, decode: (format: ItemFormat) => unknown): void;
+  onEnd(id: number): void;
+  onCredit(id: number, bytes: number): void;
+  onStop(id: number): void;
+}
+
+/** Who hears of what the server says unasked. */
+export interface PushListener {
+  formatOf(kind: number, index: number): PushFormat | undefined;
+  wants(format: PushFormat): boolean;
+  onState(format: PushFormat, bytes: Uint8Array): void;
+  onBroadcast(format: PushFormat, decode: () => unknown): void;
 }
 
 const WHOLE_REPLY = tagOf(REPLY, 0, 0);
+const WHOLE_ITEM = tagOf(ITEM, 0, 0);
 
 /** Reads what a server may send. Throws ProtocolError at the first frame that it must not. */
 export class AnswerReader {
+  /** States and broadcasts read so far: while they come, this side dozes rather than sleeps. */
+  pushCount = 0;
   private readonly maxMessageBytes: number;
   private reassembly: Reassembly;
 
@@ -61,17 +95,33 @@ export class AnswerReader {
   read(consumer: RingConsumer, listener: AnswerListener): void {
     const { tag } = consumer;
     const id = consumer.correlationId >>> 0;
-    if (tag === WHOLE_REPLY && this.reassembly.isEmpty && consumer.payloadLength <= this.maxMessageBytes) {
-      listener.onAnswer(id, (codec) => codec.decode(consumer, consumer.payloadOffset, consumer.payloadLength));
-      return;
+    if (this.reassembly.isEmpty && consumer.payloadLength <= this.maxMessageBytes) {
+      if (tag === WHOLE_REPLY) {
+        listener.onAnswer(id, (codec) => codec.decode(consumer, consumer.payloadOffset, consumer.payloadLength));
+        return;
+      }
+      if (tag === WHOLE_ITEM) {
+        const { payloadLength } = consumer;
+        if (!listener.streams.beginItem(id)) return;
+        listener.streams.onItem(id, payloadLength, ({ codec }) => codec.decode(consumer, consumer.payloadOffset, payloadLength));
+        return;
+      }
     }
     checkTag(tag, 'server');
     const kind = kindOf(tag);
-    if (kind === REPLY || kind === ERROR) {
-      this.readAnswer(consumer, kind, id, listener);
-      return;
+    switch (kind) {
+      case REPLY:
+      case ERROR:
+      case ITEM:
+        this.readAnswer(consumer, kind, id, listener);
+        return;
+      case STATE:
+      case EVENT:
+        this.readPush(consumer, kind, id, listener.pushes);
+        return;
+      default:
+        checkControlLength(tag, consumer.payloadLength);
     }
-    checkControlLength(tag, consumer.payloadLength);
     switch (kind) {
       case PING:
         listener.onPing(consumer);
@@ -79,40 +129,80 @@ export class AnswerReader {
       case GOODBYE:
         listener.onGoodbye();
         break;
+      case END:
+        listener.streams.onEnd(id);
+        break;
+      case CREDIT:
+        listener.streams.onCredit(id, consumer.aux);
+        break;
+      case CANCEL:
+        listener.streams.onStop(id);
+        break;
       default:
     }
   }
 
   private readAnswer(consumer: RingConsumer, kind: number, id: number, listener: AnswerListener): void {
-    const { payloadOffset, payloadLength } = consumer;
-    const hasMore = (flagsOf(consumer.tag) & MORE) !== 0;
-    if (!listener.isPending(id)) {
+    const isFirst = !this.reassembly.has(kind, id);
+    const isWanted = kind === ITEM ? (isFirst ? listener.streams.beginItem(id) : listener.streams.has(id)) : listener.isPending(id);
+    if (!isWanted) {
       // It crossed a cancellation. Not even its fragments are worth keeping.
       this.reassembly.drop(kind, id);
       return;
     }
-    if (!hasMore && !this.reassembly.has(kind, id)) {
-      if (payloadLength > this.maxMessageBytes) this.deliver(kind, id, null, listener);
-      else this.deliver(kind, id, copyOut(consumer, payloadOffset, payloadLength), listener);
-      return;
-    }
-    const message = this.reassembly.add(kind, id, consumer.aux, hasMore, consumer, payloadOffset, payloadLength);
-    if (message !== null) this.deliver(kind, id, message.bytes, listener);
+    const message = this.collect(consumer, kind, id);
+    if (message !== null) this.deliver(kind, id, message, listener);
   }
 
-  private deliver(kind: number, id: number, bytes: Uint8Array | null, listener: AnswerListener): void {
-    if (bytes === null) {
-      listener.onError(id, new PillionError('ERR_PILLION_TOO_LARGE', `the answer is longer than maxMessageBytes=${this.maxMessageBytes}`));
+  /** The bytes of a message whose last frame this is, its own; null for its bytes if it is too long. Null while it is unfinished. */
+  private collect(consumer: RingConsumer, kind: number, id: number): { bytes: Uint8Array | null; length: number } | null {
+    const { payloadOffset, payloadLength, aux } = consumer;
+    const hasMore = (flagsOf(consumer.tag) & MORE) !== 0;
+    if (hasMore || this.reassembly.has(kind, id))
+      return this.reassembly.add(kind, id, aux, hasMore, consumer, payloadOffset, payloadLength);
+    if (payloadLength > this.maxMessageBytes) return { bytes: null, length: payloadLength };
+    return { bytes: copyOut(consumer, payloadOffset, payloadLength), length: payloadLength };
+  }
+
+  private deliver(
+    kind: number,
+    id: number,
+    { bytes, length }: { bytes: Uint8Array | null; length: number },
+    listener: AnswerListener,
+  ): void {
+    const tooLarge = (what: string): PillionError =>
+      new PillionError('ERR_PILLION_TOO_LARGE', `the ${what} is longer than maxMessageBytes=${this.maxMessageBytes}`);
+    if (kind === ITEM) {
+      listener.streams.onItem(id, length, ({ codec }) => {
+        if (bytes === null) throw tooLarge('item');
+        return codec.decodeOwned(bytes);
+      });
+    } else if (bytes === null) {
+      listener.onError(id, tooLarge('answer'));
     } else if (kind === REPLY) {
       listener.onAnswer(id, (codec) => codec.decodeOwned(bytes));
     } else {
       listener.onError(id, parseError(bytes));
     }
   }
+
+  private readPush(consumer: RingConsumer, kind: number, id: number, pushes: PushListener): void {
+    const index = targetOf(consumer.tag);
+    const format = pushes.formatOf(kind, index);
+    if (format === undefined) throw new ProtocolError(`a frame of kind ${nameOfKind(kind)} has target ${index}, which is no such name`);
+    this.pushCount++;
+    const isWhole = (flagsOf(consumer.tag) & MORE) === 0 && !this.reassembly.has(kind, id);
+    if (isWhole && !pushes.wants(format)) return;
+    const message = this.collect(consumer, kind, id);
+    if (message === null || message.bytes === null) return;
+    const { bytes } = message;
+    if (kind === STATE) pushes.onState(format, bytes);
+    else pushes.onBroadcast(format, () => format.codec.decodeOwned(bytes));
+  }
 }
 
 /** The handler's error as the caller sees it. */
-function parseError(bytes: Uint8Array): RemoteError {
+export function parseError(bytes: Uint8Array): RemoteError {
   let payload: Partial<ErrorPayload>;
   try {
     payload = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8')) as Partial<ErrorPayload>;

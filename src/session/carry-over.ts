@@ -8,6 +8,7 @@ import { replay } from './replay.js';
 export interface CarryOverOptions {
   names: readonly NameEntry[];
   pending: PendingCalls;
+  streams: { isUntaken(id: number, records: number): boolean };
   writer: FrameWriter;
   /** The last server may have taken messages beyond its head. */
   mayHaveRead: boolean;
@@ -17,20 +18,29 @@ export interface CarryOverOptions {
 
 /**
  * Moves what the last server had not released to memory that it does not have, and decides for each call in flight whether it is sent again. Returns how many
- * events went over. The old memory is done then.
+ * events went over, and which calls and streams go on. The old memory is done then.
  */
-export function carryOver(old: ClientMemory, next: ClientMemory, options: CarryOverOptions): number {
-  const { names, pending, writer, mayHaveRead } = options;
+export function carryOver(
+  old: ClientMemory,
+  next: ClientMemory,
+  options: CarryOverOptions,
+): { events: number; isKept(id: number): boolean } {
+  const { names, pending, streams, writer, mayHaveRead } = options;
   // Calls whose records are not all in the ring start anew from the queue.
   const inQueue = new Set(writer.queued.map((message) => message.correlationId));
   const inRing = new Set<number>();
   const { events } = replay(old.outbound, old.producer.cachedHead, old.producer.producerPosition | 0, next.producer, {
     isRedelivery: mayHaveRead,
-    isOwnTarget: (tag) => names[targetOf(tag)]?.kind === (kindOf(tag) === EVENT ? 'event' : 'method'),
+    isOwnTarget: (tag) => isSentAs(names[targetOf(tag)]?.kind, kindOf(tag)),
     keepCall: (signedId, records) => {
       const id = signedId >>> 0;
       const call = pending.get(id);
-      if (mayHaveRead || call === undefined || inQueue.has(id)) return false;
+      if (mayHaveRead || inQueue.has(id)) return false;
+      if (call === undefined) {
+        if (!streams.isUntaken(id, records)) return false;
+        inRing.add(id);
+        return true;
+      }
       if (records === 0) return true;
       // Fewer: the old server had taken the first fragments.
       if (call.recordCount !== records) return false;
@@ -45,5 +55,12 @@ export function carryOver(old: ClientMemory, next: ClientMemory, options: CarryO
     else writer.queueMessage(call.tag, call.id, timeLeftField(call.deadline - performance.now()), call.payload);
   }
   old.segment?.close();
-  return events;
+  return { events, isKept: (id) => inQueue.has(id) || inRing.has(id) };
+}
+
+const calledKinds = new Set(['method', 'stream', 'upload', 'duplex']);
+
+/** Is a name of this kind sent in frames of that one? */
+function isSentAs(kind: string | undefined, frameKind: number): boolean {
+  return frameKind === EVENT ? kind === 'event' : calledKinds.has(kind ?? '');
 }

@@ -1,27 +1,23 @@
 import type { Channel } from '../channel/channel.js';
 import { PillionError, ProtocolError } from '../errors.js';
-import { copyOut, type Encoded, type PayloadCodec } from '../protocol/codec.js';
-import { CALL, CANCEL, EVENT, PONG, tagOf } from '../protocol/frame.js';
+import { copyOut, type PayloadCodec } from '../protocol/codec.js';
+import { CALL, CANCEL, kindOf, PONG, tagOf } from '../protocol/frame.js';
 import type { RingConsumer } from '../ring/consumer.js';
 import { privateCopy } from '../ring/copy.js';
+import type { RingProducer } from '../ring/producer.js';
 import { newClientCounters } from '../stats.js';
 import { type AnswerListener, AnswerReader } from './answer-reader.js';
 import { carryOver } from './carry-over.js';
 import { type ClientMemory, createMemory, privateMemory } from './client-memory.js';
+import { ClientPushes } from './client-pushes.js';
+import { ClientStreams } from './client-streams.js';
 import { type Connection, Connector, type ConnectorHost, type ConnectorOptions } from './connector.js';
-import { FrameWriter, NOTHING } from './frame-writer.js';
+import { EventSender } from './event-sender.js';
+import { FrameWriter, NOTHING, stable } from './frame-writer.js';
 import { InlineWait } from './inline-wait.js';
 import { type PendingCall, PendingCalls, timeLeftField, timeoutError } from './pending-calls.js';
+import type { Target } from './target.js';
 import { Waiters, type WaitOptions } from './waiters.js';
-
-/** What a name of the contract means to the session. */
-export interface Target {
-  readonly name: string;
-  /** Kind and index as the second word of a record. */
-  readonly tag: number;
-  readonly codec: PayloadCodec;
-  readonly isIdempotent: boolean;
-}
 
 export interface SessionOptions extends ConnectorOptions {
   /** The user wants no shared memory. */
@@ -31,6 +27,8 @@ export interface SessionOptions extends ConnectorOptions {
   /** Is there a processor for the sidecar while this thread waits? */
   maySpin: boolean;
   maxMessageBytes: number;
+  /** Bytes in the ring above which `drain` is told. */
+  highWaterMark: number;
 }
 
 /** Answers to pings that may wait for space, besides the calls that do. */
@@ -42,6 +40,8 @@ export interface SessionListener {
   onDisconnect(reason: Error | null): void;
   /** A connection runs over the socket though shared memory was wanted. */
   onFallback(reason: string): void;
+  /** There is room again for events that were refused. */
+  onDrain(): void;
 }
 
 const noop = (): void => {};
@@ -61,7 +61,10 @@ export class ClientSession implements ConnectorHost, AnswerListener {
   private readonly listener: SessionListener;
   private readonly connector: Connector;
   private readonly pending: PendingCalls;
-  private readonly writer: FrameWriter;
+  readonly writer: FrameWriter;
+  readonly events: EventSender;
+  readonly streams: ClientStreams;
+  readonly pushes = new ClientPushes();
   private readonly answers: AnswerReader;
   private readonly inline: InlineWait;
   memory: ClientMemory;
@@ -71,8 +74,8 @@ export class ClientSession implements ConnectorHost, AnswerListener {
   private readonly flushWaiters = new Waiters(() => this.updateWaits());
   private isFlushBehindQueue = false;
   private nextCallId = 1;
-  private nextSequence = 1;
   private isAlive = false;
+  private notedPushes = 0;
 
   constructor(options: SessionOptions, listener: SessionListener) {
     this.options = options;
@@ -81,6 +84,8 @@ export class ClientSession implements ConnectorHost, AnswerListener {
     this.answers = new AnswerReader(options.maxMessageBytes);
     this.memory = this.createMemory();
     this.writer = new FrameWriter(this.memory.producer, () => this.updateWaits());
+    this.events = new EventSender(this, options.highWaterMark);
+    this.streams = new ClientStreams(this);
     this.inline = new InlineWait(options.addon, options.maySpin);
     this.connector = new Connector(options, this);
     void this.connector.connect();
@@ -93,30 +98,35 @@ export class ClientSession implements ConnectorHost, AnswerListener {
 
   // --- sending --------------------------------------------------------------------------------------------------
 
-  /** True: the event is in the ring. */
-  sendEvent(target: Target, value: unknown): boolean {
-    if (this.isClosed) {
-      this.counters.eventsDropped++;
-      return false;
-    }
-    const payload = target.codec.encode(value);
-    this.checkLength(payload.end - payload.start, target);
-    if (!this.tryWriteEvent(target, payload)) {
-      this.counters.eventsDropped++;
-      return false;
-    }
-    this.nextSequence = (this.nextSequence + 1) | 0;
-    this.counters.eventsSent++;
-    this.connection?.channel.announceEvents();
-    return true;
+  /** EventSenderHost. */
+  get producer(): RingProducer {
+    return this.memory.producer;
   }
 
-  private tryWriteEvent(target: Target, payload: Encoded): boolean {
+  get channel(): Channel | null {
+    return this.connection?.channel ?? null;
+  }
+
+  onWaits(): void {
+    this.updateWaits();
+  }
+
+  onDrain(): void {
+    this.listener.onDrain();
+  }
+
+  /** Runs `send` with one store of the producer position, and one look at the sidecar, for all that it writes. */
+  batch<R>(send: () => R): R {
+    const { counters, streams } = this;
+    const before = counters.callsSent + streams.size;
+    this.writer.beginBatch();
     try {
-      return this.writer.tryWriteEvent(target.tag, this.nextSequence, payload);
-    } catch (error) {
-      this.dropConnectionOn(error);
-      return this.writer.tryWriteEvent(target.tag, this.nextSequence, payload);
+      return send();
+    } finally {
+      this.writer.endBatch();
+      // Calls are waited for; events can wait for a sidecar that dozes.
+      if (counters.callsSent + streams.size !== before) this.channel?.announce();
+      else this.channel?.announceEvents();
     }
   }
 
@@ -126,8 +136,14 @@ export class ClientSession implements ConnectorHost, AnswerListener {
       const channel = this.connection?.channel;
       // A lone call whose answer is about to come is answered without a turn of the event loop.
       const mayWaitHere =
-        channel !== undefined && signal === null && this.pending.size === 0 && !this.writer.hasQueue && this.inline.mayWait(channel);
-      const id = this.writeCall(target, value, timeoutMs);
+        channel !== undefined &&
+        signal === null &&
+        this.pending.size === 0 &&
+        this.streams.size === 0 &&
+        !this.writer.hasQueue &&
+        !this.writer.isBatching &&
+        this.inline.mayWait(channel);
+      const id = this.writeCall(target, value, timeLeftField(timeoutMs));
       if (mayWaitHere && !this.writer.hasQueue) {
         const answer = this.takeInline(channel, id, target);
         if (answer !== null) return answer;
@@ -138,10 +154,27 @@ export class ClientSession implements ConnectorHost, AnswerListener {
     }
   }
 
+  /** ClientStreamsHost: opens a stream. */
+  open(target: Target, request: unknown, credit: number): { id: number; recordCount: number } {
+    const id = this.writeCall(target, request, credit);
+    return { id, recordCount: this.lastRecordCount };
+  }
+
+  /** ClientStreamsHost: the reader of a stream is gone. */
+  cancelStream(id: number): void {
+    if (this.writer.remove(CALL, id)) return;
+    this.writer.writeControl(tagOf(CANCEL, 0, 0), id, 0);
+  }
+
+  onStreamsChanged(): void {
+    this.updateWaits();
+  }
+
   /** Encodes and writes, or queues, a call. Returns its id. */
-  private writeCall(target: Target, value: unknown, timeoutMs: number): number {
+  private writeCall(target: Target, value: unknown, aux: number): number {
     if (this.isClosed) throw closedError();
-    const payload = target.codec.encode(value);
+    // Uploads and duplex streams have no request, in whatever codec.
+    const payload = target.kind === 'upload' || target.kind === 'duplex' ? NOTHING : target.codec.encode(value);
     this.checkLength(payload.end - payload.start, target);
     const id = this.nextCallId;
     this.nextCallId = id === 0xffffffff ? 1 : id + 1;
@@ -149,10 +182,10 @@ export class ClientSession implements ConnectorHost, AnswerListener {
     if (target.isIdempotent) this.lastPayload = privateCopy(payload.bytes, payload.start, payload.end);
     this.lastRecordCount = Math.max(1, Math.ceil((payload.end - payload.start) / this.memory.producer.maxPayload));
     try {
-      this.writer.write(target.tag, id, timeLeftField(timeoutMs), payload);
+      this.writer.write(target.tag, id, aux, payload);
     } catch (error) {
       this.dropConnectionOn(error);
-      this.writer.write(target.tag, id, timeLeftField(timeoutMs), payload);
+      this.writer.write(target.tag, id, aux, payload);
     }
     return id;
   }
@@ -224,7 +257,11 @@ export class ClientSession implements ConnectorHost, AnswerListener {
     }
     const { channel } = connection;
     const deadline = timeoutMs === Number.POSITIVE_INFINITY ? timeoutMs : performance.now() + timeoutMs;
-    const id = this.writeCall(target, value, timeoutMs);
+    const id = this.writeCall(target, value, timeLeftField(timeoutMs));
+    if (this.writer.isBatching) {
+      this.memory.producer.publish();
+      channel.announce();
+    }
     const outcome: { value?: unknown; error?: unknown } = {};
     this.pending.add({
       id,
@@ -259,7 +296,7 @@ export class ClientSession implements ConnectorHost, AnswerListener {
   }
 
   /** One step of a blocking wait: reads what is there, else waits. Result as of Channel.wait. */
-  private readOrWait(channel: Channel, leftMs: number): 1 | 0 | -1 {
+  readOrWait(channel: Channel, leftMs: number): 1 | 0 | -1 {
     try {
       this.writer.pump();
       this.checkFlushed();
@@ -273,12 +310,12 @@ export class ClientSession implements ConnectorHost, AnswerListener {
   }
 
   /** A nonsensical consumer position ends the connection, not the caller's work. Anything else is the caller's. */
-  private dropConnectionOn(error: unknown): void {
+  dropConnectionOn(error: unknown): void {
     if (!(error instanceof ProtocolError) || this.connection === null) throw error;
     this.onHangup(this.connection.channel, error);
   }
 
-  private checkLength(length: number, target: Target): void {
+  checkLength(length: number, target: Target): void {
     if (length <= this.options.maxMessageBytes) return;
     throw new PillionError(
       'ERR_PILLION_TOO_LARGE',
@@ -290,8 +327,7 @@ export class ClientSession implements ConnectorHost, AnswerListener {
   private cancel(call: PendingCall): void {
     this.counters.callsFailed++;
     this.updateWaits();
-    if (this.writer.remove(CALL, call.id)) return;
-    this.writer.write(tagOf(CANCEL, 0, 0), call.id, 0, NOTHING);
+    this.cancelStream(call.id);
   }
 
   // --- receiving ------------------------------------------------------------------------------------------------
@@ -317,6 +353,11 @@ export class ClientSession implements ConnectorHost, AnswerListener {
     }
     if (!hasRead) return false;
     channel.expectRest(!this.answers.isBetweenMessages);
+    const { pushCount } = this.answers;
+    if (pushCount !== this.notedPushes) {
+      channel.noteEvents(pushCount - this.notedPushes);
+      this.notedPushes = pushCount;
+    }
     consumer.release(consumer.readPosition);
     channel.settle();
     if (this.pending.size === 0) this.updateWaits();
@@ -326,7 +367,10 @@ export class ClientSession implements ConnectorHost, AnswerListener {
   /** AnswerReader's findings. */
   onAnswer(id: number, decode: (codec: PayloadCodec) => unknown): void {
     const call = this.pending.take(id);
-    if (call === undefined) return;
+    if (call === undefined) {
+      this.streams.onReply(id, ({ codec }) => decode(codec));
+      return;
+    }
     let value: unknown;
     try {
       value = decode(call.codec);
@@ -340,21 +384,16 @@ export class ClientSession implements ConnectorHost, AnswerListener {
   }
 
   onError(id: number, error: Error): void {
+    if (this.streams.onError(id, error)) return;
     this.counters.callsFailed++;
     this.pending.take(id)?.reject(error);
   }
 
   onPing(consumer: RingConsumer): void {
-    if (this.writer.queued.length > MAX_QUEUED_PONGS + this.pending.size)
+    if (this.writer.queuedCount > MAX_QUEUED_PONGS + this.pending.size + 2 * this.streams.size)
       throw new ProtocolError('the server pings, but does not read the answers');
     const bytes = copyOut(consumer, consumer.payloadOffset, consumer.payloadLength);
-    this.writer.write(tagOf(PONG, 0, 0), consumer.correlationId, consumer.aux, {
-      bytes,
-      words: null,
-      start: 0,
-      end: bytes.length,
-      isStable: true,
-    });
+    this.writer.writeControl(tagOf(PONG, 0, 0), consumer.correlationId, consumer.aux, stable(bytes));
   }
 
   onGoodbye(): void {
@@ -362,7 +401,7 @@ export class ClientSession implements ConnectorHost, AnswerListener {
   }
 
   isPending(id: number): boolean {
-    return this.pending.has(id);
+    return this.pending.has(id) || this.streams.has(id);
   }
 
   // --- waiting --------------------------------------------------------------------------------------------------
@@ -405,11 +444,11 @@ export class ClientSession implements ConnectorHost, AnswerListener {
 
   /** Tells the channel what is waited for, and the process whether it may end. */
   private updateWaits(): void {
-    const isWaiting = this.pending.size > 0 || this.flushWaiters.size > 0;
-    const isAlive = isWaiting || this.readyWaiters.size > 0;
+    const isWaiting = this.pending.size > 0 || this.flushWaiters.size > 0 || this.streams.size > 0;
+    const isAlive = isWaiting || this.readyWaiters.size > 0 || this.events.isWaiting;
     const channel = this.connection?.channel;
     if (channel !== undefined) {
-      channel.waitForSpace(this.writer.hasQueue ? 'message' : this.flushWaiters.size > 0 ? 'flush' : 'no');
+      channel.waitForSpace(this.writer.hasQueue ? 'message' : this.flushWaiters.size > 0 || this.writer.wantsSpace ? 'flush' : 'no');
       channel.expectArrival(isWaiting);
       channel.keepAlive(isAlive);
     }
@@ -462,6 +501,7 @@ export class ClientSession implements ConnectorHost, AnswerListener {
     this.endReason = reason;
     this.writer.useChannel(null);
     channel.close();
+    this.pushes.onDisconnect();
     this.renewMemory(this.createMemory(), !this.isLeftInOrder || reason !== null);
     this.updateWaits();
     this.listener.onDisconnect(reason);
@@ -477,9 +517,12 @@ export class ClientSession implements ConnectorHost, AnswerListener {
       this.endReason ??= error as Error;
     }
     this.memory = next;
-    const events = carryOver(old, next, {
+    // Everything else in the queue belongs to a conversation that is over.
+    this.writer.keepOnly((message) => kindOf(message.tag) === CALL);
+    const { events, isKept } = carryOver(old, next, {
       names: this.options.hello.names,
       pending: this.pending,
+      streams: this.streams,
       writer: this.writer,
       mayHaveRead,
       onLost: (call) => {
@@ -489,6 +532,7 @@ export class ClientSession implements ConnectorHost, AnswerListener {
       },
     });
     if (this.counters.connections > 0) this.counters.eventsReplayed += events;
+    this.streams.failAll(streamDiedError, isKept);
     this.flushWaiters.moveTo(next.producer.producerPosition | 0);
   }
 
@@ -505,6 +549,8 @@ export class ClientSession implements ConnectorHost, AnswerListener {
       this.counters.doorbells += connection.channel.doorbellCount;
       connection.channel.close();
     }
+    this.events.close(error);
+    this.streams.failAll(() => error);
     this.pending.rejectAll(() => error);
     this.readyWaiters.settleAll(error);
     this.flushWaiters.settleAll(error);
@@ -546,5 +592,6 @@ function diedError(name: string): PillionError {
   );
 }
 
-export const EVENT_TAG = tagOf(EVENT, 0, 0);
-export const CALL_TAG = tagOf(CALL, 0, 0);
+function streamDiedError(name: string): PillionError {
+  return new PillionError('ERR_PILLION_PEER_DIED', `the sidecar ended in the middle of stream "${name}"`);
+}

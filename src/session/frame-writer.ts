@@ -14,18 +14,31 @@ export interface QueuedMessage {
   readonly bytes: Uint8Array;
   /** How much is in the ring already. */
   offset: number;
+  isWritten: boolean;
+  /** Told when all of it is in the ring; not if it is taken back. */
+  onWritten: (() => void) | null;
 }
 
 /** How often a pump may wait for space before the event loop gets a turn: a few milliseconds of copying at the most. */
-const MAX_FRAGMENTS_PER_PUMP = 64;
+const MAX_WAITS_PER_PUMP = 64;
+/** Messages whose fragments interleave. Receivers hold no more than so many of full length. */
+const INTERLEAVED = 2;
+/** What fragments leave free in the ring, so that control frames and small messages need not wait for the reader. */
+const RESERVED_BYTES = 4096;
 
 /** Empty payload, for frames that need none. */
 export const NOTHING: Encoded = { bytes: new Uint8Array(0), words: null, start: 0, end: 0, isStable: true };
 
+/** Bytes as a payload that nobody will change. */
+export function stable(bytes: Uint8Array): Encoded {
+  return { bytes, words: null, start: 0, end: bytes.length, isStable: true };
+}
+
 /**
- * Puts messages into the outbound ring: as one record, as fragments, or, when there is no space, later.
+ * Puts messages into the outbound ring: as one record, as fragments, or, when there is no space, later. Three lanes wait for space: control frames come first,
+ * then messages of one record in their order, then fragments, one at a time, so that nothing small waits for anything large.
  *
- * The queue holds calls and replies only; events are accepted at once or not at all, because an accepted event must be where a crash of this process
+ * The queue holds calls, replies and items; events are accepted at once or not at all, because an accepted event must be where a crash of this process
  * cannot take it along.
  */
 export class FrameWriter {
@@ -33,10 +46,15 @@ export class FrameWriter {
   queuedBytes = 0;
   private producer: RingProducer;
   private channel: Channel | null = null;
-  private queue: QueuedMessage[] = [];
+  private control: QueuedMessage[] = [];
+  private small: QueuedMessage[] = [];
+  private large: QueuedMessage[] = [];
+  private waiters: (() => void)[] = [];
+  private isPumping = false;
+  private batchDepth = 0;
   private readonly onQueue: (isBlocked: boolean) => void;
 
-  /** `onQueue` is told whether messages wait for space whenever that may have changed. */
+  /** `onQueue` is told whether anything waits for space whenever that may have changed. */
   constructor(producer: RingProducer, onQueue: (isBlocked: boolean) => void) {
     this.producer = producer;
     this.onQueue = onQueue;
@@ -45,7 +63,7 @@ export class FrameWriter {
   /** From now on write to this ring. Fragments written to the old one count for nothing. */
   useRing(producer: RingProducer): void {
     this.producer = producer;
-    for (const message of this.queue) message.offset = 0;
+    for (const message of this.large) message.offset = 0;
   }
 
   /** From now on wake this channel's peer; null while there is none. */
@@ -54,24 +72,62 @@ export class FrameWriter {
     if (channel !== null) this.pump();
   }
 
+  /** Does a message wait for space? */
   get hasQueue(): boolean {
-    return this.queue.length > 0;
+    return this.small.length > 0 || this.large.length > 0 || this.control.length > 0;
+  }
+
+  /** Does anything wait for space? */
+  get wantsSpace(): boolean {
+    return this.hasQueue || this.waiters.length > 0;
+  }
+
+  /** The longest payload that is one record. */
+  get maxRecordPayload(): number {
+    return this.producer.maxPayload;
   }
 
   /** Messages that are not completely in the ring. */
   get queued(): readonly QueuedMessage[] {
-    return this.queue;
+    return [...this.control, ...this.small, ...this.large];
+  }
+
+  get queuedCount(): number {
+    return this.control.length + this.small.length + this.large.length;
+  }
+
+  /** Until `endBatch`, records are written but not published, so that one store and one look at the peer serve all. May be nested. */
+  beginBatch(): void {
+    this.batchDepth++;
+  }
+
+  endBatch(): void {
+    if (--this.batchDepth === 0) this.producer.publish();
+  }
+
+  get isBatching(): boolean {
+    return this.batchDepth > 0;
+  }
+
+  private publish(): void {
+    if (this.batchDepth === 0) this.producer.publish();
   }
 
   /** One record, now or not at all. The caller announces it. */
   tryWrite(tag: number, correlationId: number, aux: number, payload: Encoded): boolean {
     const { producer } = this;
     const length = payload.end - payload.start;
-    const offset = producer.tryClaim(length);
-    if (offset < 0) return false;
+    let offset = producer.tryClaim(length);
+    if (offset < 0) {
+      if (this.batchDepth === 0) return false;
+      // The reader can only make room of what it sees.
+      producer.publish();
+      offset = producer.tryClaim(length);
+      if (offset < 0) return false;
+    }
     copyBytes(payload, payload.start, producer, offset, length);
     producer.commit(length, tag, correlationId, aux);
-    producer.publish();
+    this.publish();
     return true;
   }
 
@@ -87,55 +143,117 @@ export class FrameWriter {
         `an event of ${length} bytes does not fit a ring of ${producer.capacity} bytes, where it must stay until it is handled: raise ringBytes.toServer, or use a method`,
       );
     }
+    if (this.batchDepth > 0 && !producer.hasSpace(recordBytes)) producer.publish();
     if (!producer.hasSpace(recordBytes)) return false;
     let offset = 0;
     while (offset < length) offset += this.commitFragment(tag, sequence, 0, payload, payload.start, offset, length);
-    producer.publish();
+    this.publish();
     return true;
   }
 
-  /** A message of any size, now or as soon as there is space. A payload that has to wait is copied unless it is stable. */
-  write(tag: number, correlationId: number, aux: number, payload: Encoded): void {
+  /**
+   * A message of any size, now or as soon as there is space. A payload that has to wait is copied unless it is stable. True: all of it is in the ring. False: `onWritten`
+   * will tell.
+   */
+  write(tag: number, correlationId: number, aux: number, payload: Encoded, onWritten: (() => void) | null = null): boolean {
     const length = payload.end - payload.start;
-    if (this.queue.length === 0 && length <= this.producer.maxPayload && this.tryWrite(tag, correlationId, aux, payload)) {
-      this.channel?.announce();
-      return;
+    if (this.canWriteNow && length <= this.producer.maxPayload && this.tryWrite(tag, correlationId, aux, payload)) {
+      if (this.batchDepth === 0) this.channel?.announce();
+      return true;
     }
     const { bytes, start, end, isStable } = payload;
-    this.queueMessage(tag, correlationId, aux, isStable ? bytes.subarray(start, end) : privateCopy(bytes, start, end));
+    return this.queueMessage(tag, correlationId, aux, isStable ? bytes.subarray(start, end) : privateCopy(bytes, start, end), onWritten);
+  }
+
+  /** A message of one record would not overtake another one. Large messages are overtaken on purpose. */
+  private get canWriteNow(): boolean {
+    return this.small.length === 0 && this.control.length === 0;
   }
 
   /** The same for bytes that nobody else will change. */
-  queueMessage(tag: number, correlationId: number, aux: number, bytes: Uint8Array): void {
-    this.queue.push({ tag, correlationId, aux, bytes, offset: 0 });
+  queueMessage(tag: number, correlationId: number, aux: number, bytes: Uint8Array, onWritten: (() => void) | null = null): boolean {
+    const message: QueuedMessage = { tag, correlationId, aux, bytes, offset: 0, isWritten: false, onWritten: null };
+    (bytes.length <= this.producer.maxPayload ? this.small : this.large).push(message);
+    this.queuedBytes += alignedLength(bytes.length);
+    this.pump();
+    // Only what happens later is reported.
+    if (!message.isWritten) message.onWritten = onWritten;
+    return message.isWritten;
+  }
+
+  /** A frame that keeps the conversation going: before everything that waits. */
+  writeControl(tag: number, correlationId: number, aux: number, payload: Encoded = NOTHING): void {
+    if (this.control.length === 0 && this.tryWrite(tag, correlationId, aux, payload)) {
+      if (this.batchDepth === 0) this.channel?.announce();
+      return;
+    }
+    const bytes = privateCopy(payload.bytes, payload.start, payload.end);
+    this.control.push({ tag, correlationId, aux, bytes, offset: 0, isWritten: false, onWritten: null });
     this.queuedBytes += alignedLength(bytes.length);
     this.pump();
   }
 
+  /** Calls back, once, when there is space and nothing waits for it. */
+  whenFree(callback: () => void): void {
+    this.waiters.push(callback);
+    this.onQueue(true);
+  }
+
   /** Takes a message back that has not been begun. False: at least a part of it is in the ring. */
   remove(kind: number, correlationId: number): boolean {
-    const index = this.queue.findIndex((message) => message.correlationId === correlationId && kindOf(message.tag) === kind);
-    if (index < 0) return false;
-    const [message] = this.queue.splice(index, 1) as [QueuedMessage];
-    this.queuedBytes -= alignedLength(message.bytes.length);
-    return message.offset === 0;
+    for (const lane of [this.small, this.large]) {
+      const index = lane.findIndex((message) => message.correlationId === correlationId && kindOf(message.tag) === kind);
+      if (index < 0) continue;
+      const [message] = lane.splice(index, 1) as [QueuedMessage];
+      this.queuedBytes -= alignedLength(message.bytes.length);
+      return message.offset === 0;
+    }
+    return false;
+  }
+
+  /** Forgets what waits and does not pass. */
+  keepOnly(filter: (message: QueuedMessage) => boolean): void {
+    const keep = (message: QueuedMessage): boolean => {
+      const isKept = filter(message);
+      if (!isKept) this.queuedBytes -= alignedLength(message.bytes.length);
+      return isKept;
+    };
+    this.control = this.control.filter(keep);
+    this.small = this.small.filter(keep);
+    this.large = this.large.filter(keep);
   }
 
   /** Writes what fits. Called when there is space, and after anything was queued. */
   pump(): void {
-    const { queue, producer } = this;
-    if (queue.length === 0) return;
-    let fragments = 0;
-    while (queue.length > 0) {
-      const message = queue[0] as QueuedMessage;
+    if (this.isPumping || !this.wantsSpace) return;
+    this.isPumping = true;
+    try {
+      const isFree = this.pumpLanes();
+      if (isFree && this.waiters.length > 0) {
+        const waiters = this.waiters;
+        this.waiters = [];
+        for (const waiter of waiters) waiter();
+      }
+    } finally {
+      this.isPumping = false;
+    }
+    this.onQueue(this.wantsSpace);
+  }
+
+  /** True: nothing waits any more. */
+  private pumpLanes(): boolean {
+    const { producer } = this;
+    let waits = 0;
+    for (;;) {
+      if (!this.pumpLane(this.control) || !this.pumpLane(this.small)) return false;
+      const message = this.large[0];
+      if (message === undefined) return true;
       const { bytes } = message;
-      const needed = alignedLength(Math.min(bytes.length - message.offset, producer.maxPayload));
+      const needed =
+        alignedLength(Math.min(bytes.length - message.offset, producer.maxPayload)) + Math.min(RESERVED_BYTES, producer.capacity / 8);
       // While the peer copies fragments out, waiting here is cheaper than a turn of the event loop for each; within bounds.
       while (!producer.hasSpace(needed)) {
-        if (++fragments > MAX_FRAGMENTS_PER_PUMP || !this.channel?.spinForSpace()) {
-          this.onQueue(true);
-          return;
-        }
+        if (++waits > MAX_WAITS_PER_PUMP || !this.channel?.spinForSpace()) return false;
       }
       message.offset += this.commitFragment(
         message.tag,
@@ -149,11 +267,32 @@ export class FrameWriter {
       // Each fragment at once, so that the other side copies it out while this one copies the next one in.
       producer.publish();
       this.channel?.announce();
-      if (message.offset < bytes.length) continue;
-      queue.shift();
-      this.queuedBytes -= alignedLength(bytes.length);
+      this.large.shift();
+      if (message.offset === bytes.length) this.finish(message);
+      else this.large.splice(INTERLEAVED - 1, 0, message);
     }
-    this.onQueue(false);
+  }
+
+  /** True: the lane is empty. */
+  private pumpLane(lane: QueuedMessage[]): boolean {
+    let done = 0;
+    for (; done < lane.length; done++) {
+      const message = lane[done] as QueuedMessage;
+      const { tag, correlationId, aux, bytes } = message;
+      if (!this.tryWrite(tag, correlationId, aux, stable(bytes))) break;
+      message.offset = bytes.length;
+    }
+    if (done === 0) return lane.length === 0;
+    this.producer.publish();
+    this.channel?.announce();
+    for (const message of lane.splice(0, done)) this.finish(message);
+    return lane.length === 0;
+  }
+
+  private finish(message: QueuedMessage): void {
+    this.queuedBytes -= alignedLength(message.bytes.length);
+    message.isWritten = true;
+    message.onWritten?.();
   }
 
   /** Writes the next fragment of a message, or the whole of one that fits, unpublished. Returns the payload bytes it took. */

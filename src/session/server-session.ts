@@ -6,13 +6,16 @@ import { type Reassembled, Reassembly } from '../protocol/fragments.js';
 import {
   CALL,
   CANCEL,
+  CREDIT,
   checkControlLength,
   checkTag,
+  END,
   ERROR,
   type ErrorPayload,
   EVENT,
   flagsOf,
   GOODBYE,
+  ITEM,
   kindOf,
   MORE,
   PING,
@@ -24,28 +27,32 @@ import {
 } from '../protocol/frame.js';
 import type { RingConsumer } from '../ring/consumer.js';
 import type { newServerCounters } from '../stats.js';
-import { FrameWriter, NOTHING } from './frame-writer.js';
+import { parseError } from './answer-reader.js';
+import { FrameWriter, NOTHING, stable } from './frame-writer.js';
 import { Context, type HandlerContext } from './handler-context.js';
 import { errorPayload, isThenable, settleWith } from './handler-result.js';
+import type { ItemFormat } from './item-sender.js';
+import { type PushTarget, PushWriter } from './push-writer.js';
 import { type Held, ReleaseQueue } from './release-queue.js';
+import type { Handler, Route } from './route.js';
+import { type Opening, ServerStreams } from './server-streams.js';
 
 /** Records handled before the ring's space is given back and others get their turn. */
 const BATCH = 256;
 
+/** Kinds of names that no client may call. */
+const uncalledKinds = new Set(['event', 'state', 'broadcast']);
+
+const wholeItemTag = tagOf(ITEM, 0, 0);
 const replyTag = tagOf(REPLY, 0, 0);
 const errorTag = tagOf(ERROR, 0, 0);
 
-// biome-ignore lint/suspicious/noExplicitAny: the contract's types end here
-export type Handler = (payload: any, context: HandlerContext) => unknown;
-
-/** An entry of the client's name table, resolved to what this server has. */
-export interface Route {
-  readonly name: string;
-  readonly kind: string;
-  /** Null: unknown here, and why. */
-  readonly handler: Handler | null;
-  readonly codec: PayloadCodec | null;
-  readonly problem: string;
+/** A call that waits until fewer are at work. */
+interface WaitingCall {
+  readonly route: Route;
+  readonly id: number;
+  readonly aux: number;
+  readonly message: Reassembled;
 }
 
 export interface ServerSessionOptions {
@@ -56,6 +63,11 @@ export interface ServerSessionOptions {
   maxMessageBytes: number;
   /** Replies waiting for a client that does not read; beyond this its requests are not read either. */
   maxQueuedBytes: number;
+  /** Calls and streams at work at once. */
+  concurrency: number;
+  windowBytes: number;
+  /** What of ours the client knows, by name. */
+  pushTargets: ReadonlyMap<string, PushTarget>;
   exposeStacks: boolean;
   counters: ReturnType<typeof newServerCounters>;
   onHandlerError(error: unknown, name: string, context: HandlerContext): void;
@@ -73,6 +85,10 @@ export class ServerSession {
   private readonly reassembly: Reassembly;
   /** Calls whose handlers are at work, by correlation id. */
   private readonly running = new Map<number, Context>();
+  private readonly streams: ServerStreams;
+  readonly pushes: PushWriter;
+  private waiting: WaitingCall[] = [];
+  private waitingBytes = 0;
   private isEnded = false;
   private isLeaving = false;
   private isReading = false;
@@ -91,6 +107,21 @@ export class ServerSession {
     this.writer = new FrameWriter(this.channel.producer, (isBlocked) => this.channel.waitForSpace(isBlocked ? 'message' : 'no'));
     this.releases = new ReleaseQueue(this.channel.consumer.readPosition);
     this.reassembly = new Reassembly(options.maxMessageBytes);
+    this.pushes = new PushWriter({
+      writer: this.writer,
+      targets: options.pushTargets,
+      maxMessageBytes: options.maxMessageBytes,
+      announce: () => this.channel.announceEvents(),
+      onFault: (error) => this.end(error as Error),
+    });
+    this.streams = new ServerStreams({
+      writer: this.writer,
+      windowBytes: options.windowBytes,
+      reply: ({ id, route, context }, value) => this.reply(route, id, value, context),
+      fail: ({ id, route, context }, error) => this.fail(route, id, error, context),
+      onFault: (error) => this.end(error as Error),
+      onStreamsChanged: () => this.onWorkDone(),
+    });
     this.channel.listen({ onReady: () => this.onReady(), onHangup: (error) => this.onHangup(error ?? null) });
     this.writer.useChannel(this.channel);
     this.channel.expectArrival(true);
@@ -151,6 +182,10 @@ export class ServerSession {
 
   private dispatch(consumer: RingConsumer): void {
     const { tag } = consumer;
+    if (tag === wholeItemTag && this.reassembly.isEmpty) {
+      this.readItem(consumer, false);
+      return;
+    }
     checkTag(tag, 'client');
     switch (kindOf(tag)) {
       case EVENT:
@@ -159,22 +194,33 @@ export class ServerSession {
       case CALL:
         this.readCall(consumer, tag);
         break;
+      case ITEM:
+        this.readItem(consumer, (flagsOf(tag) & MORE) !== 0);
+        break;
+      case ERROR:
+        this.readError(consumer);
+        break;
       case CANCEL:
         checkControlLength(tag, consumer.payloadLength);
-        this.reassembly.drop(CALL, consumer.correlationId);
-        this.running.get(consumer.correlationId >>> 0)?.abort(new PillionError('ERR_PILLION_CLOSED', 'the caller has cancelled'));
         this.releases.pass(consumer.readPosition);
+        this.cancel(consumer.correlationId >>> 0);
+        break;
+      case END:
+        checkControlLength(tag, consumer.payloadLength);
+        this.releases.pass(consumer.readPosition);
+        this.isAsync = true;
+        this.streams.onEnd(consumer.correlationId >>> 0);
+        break;
+      case CREDIT:
+        checkControlLength(tag, consumer.payloadLength);
+        this.releases.pass(consumer.readPosition);
+        this.isAsync = true;
+        this.streams.onCredit(consumer.correlationId >>> 0, consumer.aux);
         break;
       case PING: {
         checkControlLength(tag, consumer.payloadLength);
         const bytes = copyOut(consumer, consumer.payloadOffset, consumer.payloadLength);
-        this.writer.write(tagOf(PONG, 0, 0), consumer.correlationId, consumer.aux, {
-          bytes,
-          words: null,
-          start: 0,
-          end: bytes.length,
-          isStable: true,
-        });
+        this.writer.writeControl(tagOf(PONG, 0, 0), consumer.correlationId, consumer.aux, stable(bytes));
         this.releases.pass(consumer.readPosition);
         this.updatePause();
         break;
@@ -185,15 +231,81 @@ export class ServerSession {
     }
   }
 
-  private routeOf(tag: number, kind: 'event' | 'method'): Route {
+  private routeOf(tag: number): Route {
     const route = this.options.routes[targetOf(tag)];
     if (route === undefined) throw new ProtocolError(`target ${targetOf(tag)} is not in the client's name table`);
-    if (route.kind !== kind) throw new ProtocolError(`"${route.name}" is a ${route.kind}, but was used as ${kind}`);
+    const isEvent = kindOf(tag) === EVENT;
+    if (isEvent ? route.kind !== 'event' : uncalledKinds.has(route.kind))
+      throw new ProtocolError(`"${route.name}" is a ${route.kind}, but was used as ${isEvent ? 'event' : 'method'}`);
     return route;
   }
 
+  private cancel(id: number): void {
+    const reason = new PillionError('ERR_PILLION_CLOSED', 'the caller has cancelled');
+    this.reassembly.drop(CALL, id);
+    this.reassembly.drop(ITEM, id);
+    this.running.get(id)?.abort(reason);
+    this.streams.onCancel(id, reason);
+    const index = this.waiting.findIndex((call) => call.id === id);
+    if (index < 0) return;
+    const [call] = this.waiting.splice(index, 1) as [WaitingCall];
+    this.waitingBytes -= call.message.length;
+    this.updatePause();
+  }
+
+  private readItem(consumer: RingConsumer, hasMore: boolean): void {
+    const id = consumer.correlationId >>> 0;
+    const { payloadOffset, payloadLength, aux } = consumer;
+    this.releases.pass(consumer.readPosition);
+    this.isAsync = true;
+    const isContinued = this.reassembly.has(ITEM, id);
+    if (isContinued ? !this.streams.has(id) : !this.streams.beginItem(id)) {
+      this.reassembly.drop(ITEM, id);
+      return;
+    }
+    const { maxMessageBytes } = this.options;
+    const tooLarge = (name: string): PillionError =>
+      new PillionError('ERR_PILLION_TOO_LARGE', `an item of "${name}" is longer than the sidecar's maxMessageBytes=${maxMessageBytes}`);
+    if (!hasMore && !isContinued) {
+      this.streams.onItem(id, payloadLength, ({ name, codec }) => {
+        if (payloadLength > maxMessageBytes) throw tooLarge(name);
+        return codec.decode(consumer, payloadOffset, payloadLength);
+      });
+      return;
+    }
+    const message = this.reassembly.add(ITEM, id, aux, hasMore, consumer, payloadOffset, payloadLength);
+    if (message === null) return;
+    this.streams.onItem(id, message.length, ({ name, codec }) => {
+      if (message.bytes === null) throw tooLarge(name);
+      return codec.decodeOwned(message.bytes);
+    });
+  }
+
+  /** The source of an upload failed. */
+  private readError(consumer: RingConsumer): void {
+    const id = consumer.correlationId >>> 0;
+    const hasMore = (flagsOf(consumer.tag) & MORE) !== 0;
+    this.releases.pass(consumer.readPosition);
+    if (!this.streams.has(id)) {
+      this.reassembly.drop(ERROR, id);
+      return;
+    }
+    const { payloadOffset, payloadLength, aux } = consumer;
+    let bytes: Uint8Array | null;
+    if (hasMore || this.reassembly.has(ERROR, id)) {
+      const message = this.reassembly.add(ERROR, id, aux, hasMore, consumer, payloadOffset, payloadLength);
+      if (message === null) return;
+      bytes = message.bytes;
+    } else {
+      bytes = copyOut(consumer, payloadOffset, payloadLength);
+    }
+    this.isAsync = true;
+    const error = bytes === null ? new PillionError('ERR_PILLION_TOO_LARGE', 'the error of the source is too long') : parseError(bytes);
+    this.streams.onError(id, error);
+  }
+
   private readEvent(consumer: RingConsumer, tag: number): void {
-    const route = this.routeOf(tag, 'event');
+    const route = this.routeOf(tag);
     const flags = flagsOf(tag);
     const sequence = consumer.correlationId;
     const { payloadOffset, payloadLength, readPosition } = consumer;
@@ -267,26 +379,85 @@ export class ServerSession {
   }
 
   private readCall(consumer: RingConsumer, tag: number): void {
-    const route = this.routeOf(tag, 'method');
+    const route = this.routeOf(tag);
     const id = consumer.correlationId >>> 0;
     const hasMore = (flagsOf(tag) & MORE) !== 0;
     const { payloadOffset, payloadLength, aux } = consumer;
     this.releases.pass(consumer.readPosition);
     if (!hasMore && (this.reassembly.isEmpty || !this.reassembly.has(CALL, id))) {
-      this.handleCall(route, id, aux, null);
+      this.takeCall(route, id, aux, null);
       return;
     }
     const message = this.reassembly.add(CALL, id, aux, hasMore, consumer, payloadOffset, payloadLength);
-    if (message !== null) this.handleCall(route, id, message.aux, message);
+    if (message !== null) this.takeCall(route, id, message.aux, message);
   }
 
-  private handleCall(route: Route, id: number, timeoutMs: number, message: Reassembled | null): void {
-    if (id === 0 || this.running.has(id)) throw new ProtocolError(`correlation id ${id} is ${id === 0 ? 'not allowed' : 'in use'}`);
-    const { handler } = route;
-    if (handler === null) {
+  private takeCall(route: Route, id: number, aux: number, message: Reassembled | null): void {
+    if (id === 0 || this.running.has(id) || this.streams.has(id) || this.isCallWaiting(id))
+      throw new ProtocolError(`correlation id ${id} is ${id === 0 ? 'not allowed' : 'in use'}`);
+    if (route.handler === null) {
       this.replyError(id, { code: 'ERR_PILLION_UNKNOWN_NAME', message: route.problem });
+    } else if (this.isBusy || this.waiting.length > 0) {
+      this.postpone(route, id, aux, message);
+    } else {
+      this.startCall(route, route.handler, id, aux, message);
+    }
+  }
+
+  private get isBusy(): boolean {
+    return this.running.size + this.streams.size >= this.options.concurrency;
+  }
+
+  private isCallWaiting(id: number): boolean {
+    return this.waiting.length > 0 && this.waiting.some((call) => call.id === id);
+  }
+
+  private postpone(route: Route, id: number, aux: number, message: Reassembled | null): void {
+    const { consumer } = this.channel;
+    const { payloadOffset, payloadLength } = consumer;
+    const own = message ?? {
+      bytes: payloadLength > this.options.maxMessageBytes ? null : copyOut(consumer, payloadOffset, payloadLength),
+      length: payloadLength,
+      aux,
+    };
+    this.waiting.push({ route, id, aux, message: own });
+    this.waitingBytes += own.length;
+    this.updatePause();
+  }
+
+  /** Something that counted against the limit has ended. */
+  private onWorkDone(): void {
+    while (!this.isEnded && this.waiting.length > 0 && !this.isBusy) {
+      const { route, id, aux, message } = this.waiting.shift() as WaitingCall;
+      this.waitingBytes -= message.length;
+      this.startCall(route, route.handler as Handler, id, aux, message);
+    }
+    if (this.isPaused) this.updatePause();
+    this.checkIdle();
+  }
+
+  private startCall(route: Route, handler: Handler, id: number, aux: number, message: Reassembled | null): void {
+    if (route.kind === 'method') this.handleCall(route, handler, id, aux, message);
+    else this.openStream(route, handler, id, aux, message);
+  }
+
+  private openStream(route: Route, handler: Handler, id: number, credit: number, message: Reassembled | null): void {
+    const kind = route.kind as Opening['kind'];
+    this.options.counters.streamsHandled++;
+    const context = new Context(this.peer, this.clientId, false, id, 0);
+    this.isAsync = true;
+    let request: unknown;
+    try {
+      if (kind === 'stream') request = this.decode(route, message);
+    } catch (error) {
+      this.fail(route, id, error, context);
       return;
     }
+    const format: ItemFormat = { name: route.name, codec: route.codec as PayloadCodec, maxMessageBytes: this.options.maxMessageBytes };
+    this.streams.open({ id, kind, route, format, handler, request, credit, context });
+  }
+
+  private handleCall(route: Route, handler: Handler, id: number, timeoutMs: number, message: Reassembled | null): void {
     this.options.counters.callsHandled++;
     const context = new Context(this.peer, this.clientId, false, id, timeoutMs >>> 0);
     let result: unknown;
@@ -315,11 +486,10 @@ export class ServerSession {
     if (this.isEnded) return;
     try {
       answer();
+      this.onWorkDone();
     } catch (error) {
       this.end(error as Error);
-      return;
     }
-    this.checkIdle();
   }
 
   // --- answering ------------------------------------------------------------------------------------------------
@@ -361,7 +531,7 @@ export class ServerSession {
 
   /** A client that does not read its answers is not asked for more requests. */
   private updatePause(): void {
-    const isPaused = this.writer.queuedBytes > this.options.maxQueuedBytes;
+    const isPaused = this.writer.queuedBytes > this.options.maxQueuedBytes || this.waitingBytes > this.options.maxQueuedBytes;
     if (isPaused === this.isPaused) return;
     this.isPaused = isPaused;
     this.channel.pause(isPaused);
@@ -374,6 +544,8 @@ export class ServerSession {
     if (this.isEnded) return Promise.resolve();
     this.isLeaving = true;
     this.channel.pause(true);
+    // What could go on for ever does not keep us.
+    this.streams.cancelAll(new PillionError('ERR_PILLION_CLOSED', 'the sidecar is leaving'), true);
     return new Promise((resolve) => {
       this.onIdle = resolve;
       this.checkIdle();
@@ -384,7 +556,8 @@ export class ServerSession {
     const { onIdle } = this;
     if (onIdle === null) return;
     if (!this.isEnded) {
-      if (this.running.size > 0 || this.releases.hasHeld || this.writer.hasQueue || !this.hasSaidGoodbye()) return;
+      if (this.running.size > 0 || this.waiting.length > 0 || this.releases.hasHeld || this.writer.hasQueue || !this.hasSaidGoodbye())
+        return;
     }
     this.onIdle = null;
     onIdle();
@@ -431,6 +604,8 @@ export class ServerSession {
     );
     for (const context of this.running.values()) context.abort(reason);
     this.running.clear();
+    this.waiting = [];
+    this.streams.cancelAll(reason, false);
     this.checkIdle();
     this.options.onEnd(error);
   }

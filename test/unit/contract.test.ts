@@ -5,7 +5,7 @@ test('a contract keeps its name and definitions, and cannot be changed', (t) => 
   const definitions = { log: event<string>(), ask: method<number, number>({ codec: 'json', idempotent: true }) };
   const made = contract('a.b_c-1', definitions);
   t.is(made.name, 'a.b_c-1');
-  t.deepEqual(made.definitions.log, { kind: 'event', codec: 'msgpack' });
+  t.deepEqual(made.definitions.log, { kind: 'event', codec: 'msgpack', overflow: 'drop', waitMs: 100, lingerMs: 0 });
   t.deepEqual(made.definitions.ask, { kind: 'method', codec: 'json', idempotent: true });
   t.true(Object.isFrozen(made) && Object.isFrozen(made.definitions));
   (definitions as Record<string, unknown>)['later'] = event();

@@ -5,15 +5,25 @@ import { checkControlLength, checkTag, flagsOf, kindOf, nameOfKind, tagOf, targe
 /** docs/protocol.md, section 3: kinds and the flags that they may carry, by sender. */
 const allowed = {
   client: new Map([
-    [1, 0b101],
-    [2, 0b001],
+    [1, 0b111],
+    [2, 0b011],
+    [4, 0b001],
     [5, 0],
+    [6, 0b001],
+    [7, 0],
+    [8, 0],
     [10, 0],
     [11, 0],
   ]),
   server: new Map([
+    [1, 0b011],
     [3, 0b001],
     [4, 0b001],
+    [5, 0],
+    [6, 0b001],
+    [7, 0],
+    [8, 0],
+    [9, 0b001],
     [10, 0],
     [11, 0],
     [12, 0],
@@ -44,8 +54,10 @@ for (const sender of ['client', 'server'] as const) {
 test('only frames that are for a name may have a target', (t) => {
   for (const target of [1, 4095, 65535]) {
     for (const kind of [1, 2]) t.notThrows(() => checkTag(tagOf(kind, 0, target), 'client'));
-    for (const kind of [5, 10, 11]) t.throws(() => checkTag(tagOf(kind, 0, target), 'client'), { instanceOf: ProtocolError });
-    for (const kind of [3, 4, 10, 11, 12]) t.throws(() => checkTag(tagOf(kind, 0, target), 'server'), { instanceOf: ProtocolError });
+    for (const kind of [1, 9]) t.notThrows(() => checkTag(tagOf(kind, 0, target), 'server'));
+    for (const kind of [4, 5, 6, 7, 8, 10, 11]) t.throws(() => checkTag(tagOf(kind, 0, target), 'client'), { instanceOf: ProtocolError });
+    for (const kind of [3, 4, 5, 6, 7, 8, 10, 11, 12])
+      t.throws(() => checkTag(tagOf(kind, 0, target), 'server'), { instanceOf: ProtocolError });
   }
 });
 
@@ -63,7 +75,7 @@ test('a tag gives back what went into it', (t) => {
 });
 
 test('frames that carry no message carry no payload, but for a short one of PING and PONG', (t) => {
-  for (const kind of [5, 12]) {
+  for (const kind of [5, 7, 8, 12]) {
     t.notThrows(() => checkControlLength(tagOf(kind, 0, 0), 0));
     t.throws(() => checkControlLength(tagOf(kind, 0, 0), 1), { instanceOf: ProtocolError });
   }

@@ -88,7 +88,7 @@ test('longer messages are cut, and go on as space is given back', (t) => {
   }
 });
 
-test('messages leave the queue in the order in which they were written', (t) => {
+test('whatever the sizes, every message leaves the queue whole', (t) => {
   const ring = testRing(CAPACITY);
   const { writer } = writerOn(ring);
   for (const [id, length] of [3000, 2000, 0, 5, 1500].entries()) writer.write(callTag, id, 0, payload(length, id));
@@ -100,7 +100,7 @@ test('messages leave the queue in the order in which they were written', (t) => 
     writer.pump();
   }
   const messages = assemble(records);
-  t.deepEqual([...messages.keys()], [0, 1, 2, 3, 4]);
+  t.deepEqual([...messages.keys()].sort(), [0, 1, 2, 3, 4]);
   for (const [id, length] of [3000, 2000, 0, 5, 1500].entries()) {
     t.deepEqual(new Uint8Array(messages.get(id) as Uint8Array), pattern(length, id));
   }
@@ -109,15 +109,117 @@ test('messages leave the queue in the order in which they were written', (t) => 
 test('a payload that has to wait is safe from what its owner does next', (t) => {
   const ring = testRing(CAPACITY);
   const { writer } = writerOn(ring);
-  writer.write(callTag, 1, 0, payload(4 * WHOLE));
-  const scratch = payload(100, 5);
+  while (writer.tryWrite(callTag, 1, 0, payload(WHOLE)));
+  const scratch = payload(WHOLE, 5);
   writer.write(callTag, 2, 0, scratch);
   t.true(writer.hasQueue);
   scratch.bytes.fill(0);
   takeAll(ring);
   giveBack(ring.consumer);
   writer.pump();
-  t.deepEqual(take(ring.consumer)?.payload, pattern(100, 5));
+  t.deepEqual(take(ring.consumer)?.payload, pattern(WHOLE, 5));
+});
+
+/** Fills the ring but for less than a large record. */
+function fill({ writer }: { writer: FrameWriter }): void {
+  while (writer.tryWrite(callTag, 99, 0, payload(WHOLE - 32)));
+}
+
+test('messages of one record keep their order', (t) => {
+  const ring = testRing(CAPACITY);
+  const { writer } = writerOn(ring);
+  fill({ writer });
+  for (const [id, length] of [800, 0, 5, 900, 1].entries()) writer.write(callTag, id, 0, payload(length, id));
+  t.true(writer.hasQueue);
+  const ids: number[] = [];
+  for (;;) {
+    ids.push(...takeAll(ring).map(({ correlationId }) => correlationId));
+    if (!writer.hasQueue) break;
+    giveBack(ring.consumer);
+    writer.pump();
+  }
+  t.deepEqual(
+    ids.filter((id) => id !== 99),
+    [0, 1, 2, 3, 4],
+  );
+});
+
+test('something small does not wait for something large', (t) => {
+  const ring = testRing(CAPACITY);
+  const { writer } = writerOn(ring);
+  writer.write(callTag, 1, 0, payload(10 * WHOLE));
+  writer.write(callTag, 2, 0, payload(10));
+  const ids = takeAll(ring).map(({ correlationId }) => correlationId);
+  t.is(ids.at(-1), 2, 'there is room behind the fragments');
+});
+
+test('the fragments of two messages take turns, those of a third one wait', (t) => {
+  const ring = testRing(CAPACITY);
+  const { writer } = writerOn(ring);
+  fill({ writer });
+  for (const id of [1, 2, 3]) writer.write(callTag, id, 0, payload(3 * WHOLE, id));
+  const records: RecordSeen[] = [];
+  while (writer.hasQueue) {
+    takeAll(ring);
+    giveBack(ring.consumer);
+    writer.pump();
+    records.push(...takeAll(ring));
+  }
+  const ids = records.map(({ correlationId }) => correlationId).filter((id) => id !== 99);
+  t.deepEqual(ids, [1, 2, 1, 2, 1, 2, 3, 3, 3]);
+});
+
+test('a control frame goes before everything that waits', (t) => {
+  const ring = testRing(CAPACITY);
+  const { writer } = writerOn(ring);
+  while (writer.tryWrite(callTag, 99, 0, payload(0)));
+  writer.write(callTag, 1, 0, payload(10));
+  writer.writeControl(eventTag, 2, 7);
+  takeAll(ring);
+  giveBack(ring.consumer);
+  writer.pump();
+  t.deepEqual(
+    takeAll(ring).map(({ correlationId, aux }) => [correlationId, aux]),
+    [
+      [2, 7],
+      [1, 0],
+    ],
+  );
+});
+
+test('who waits for room is called when nothing else does', (t) => {
+  const ring = testRing(CAPACITY);
+  const { writer, blocked } = writerOn(ring);
+  fill({ writer });
+  writer.write(callTag, 1, 0, payload(900));
+  let calls = 0;
+  writer.whenFree(() => calls++);
+  writer.pump();
+  t.is(calls, 0);
+  t.true(blocked.at(-1));
+  takeAll(ring);
+  giveBack(ring.consumer);
+  writer.pump();
+  writer.pump();
+  t.is(calls, 1);
+  t.false(blocked.at(-1));
+});
+
+test('a batch is published at its end, or when the ring is full', (t) => {
+  const ring = testRing(CAPACITY);
+  const { writer } = writerOn(ring);
+  writer.beginBatch();
+  t.true(writer.tryWrite(callTag, 1, 0, payload(10)));
+  t.is(take(ring.consumer), null);
+  writer.beginBatch();
+  writer.endBatch();
+  t.is(take(ring.consumer), null, 'the outer one is not over');
+  writer.endBatch();
+  t.is(take(ring.consumer)?.correlationId, 1);
+  writer.beginBatch();
+  while (writer.tryWrite(callTag, 2, 0, payload(500)));
+  t.not(take(ring.consumer), null);
+  writer.endBatch();
 });
 
 test('an event is written whole or not at all, under one store of the position', (t) => {
@@ -148,7 +250,7 @@ test('a message can be taken back before it has begun', (t) => {
   const ring = testRing(CAPACITY);
   const { writer } = writerOn(ring);
   writer.write(callTag, 1, 0, payload(5000));
-  writer.write(callTag, 2, 0, payload(10));
+  writer.write(callTag, 2, 0, payload(5000));
   t.true(writer.remove(CALL, 2));
   t.false(writer.remove(CALL, 1), 'a part of it is in the ring');
   t.false(writer.remove(CALL, 3), 'unknown');

@@ -2,7 +2,8 @@ import test from 'ava';
 import { resolveCodec } from '../../../src/protocol/codec.js';
 import { CALL, EVENT, MORE, tagOf } from '../../../src/protocol/frame.js';
 import { replay } from '../../../src/session/replay.js';
-import { type Route, ServerSession } from '../../../src/session/server-session.js';
+import type { Route } from '../../../src/session/route.js';
+import { ServerSession } from '../../../src/session/server-session.js';
 import { newServerCounters } from '../../../src/stats.js';
 import { pattern } from '../../helpers/bytes.js';
 import { LoopbackChannel } from '../../helpers/loopback-channel.js';
@@ -27,6 +28,9 @@ function replayToServer(old: TestRing, keepCall: boolean, isRedelivery: boolean)
     maxMessageBytes: 10_000,
     maxQueuedBytes: 1_000_000,
     exposeStacks: false,
+    concurrency: Number.POSITIVE_INFINITY,
+    windowBytes: 65536,
+    pushTargets: new Map(),
     counters: newServerCounters(),
     onHandlerError: () => {},
     onEnd: (error) => ends.push(error),

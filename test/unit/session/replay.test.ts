@@ -139,7 +139,7 @@ test('a record that this client cannot have written is left out, and costs the o
   for (const [what, tag] of [
     ['an unknown kind', 99],
     ['a kind of the other side', 3],
-    ['a forbidden flag', tagOf(EVENT, 2, 1)],
+    ['a forbidden flag', tagOf(EVENT, 8, 1)],
     ['a target outside of the table', tagOf(EVENT, 0, 77)],
     ['a first fragment without the rest', eventTag | (MORE << 8)],
   ] as [string, number][]) {

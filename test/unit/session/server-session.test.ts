@@ -4,7 +4,8 @@ import { resolveCodec } from '../../../src/protocol/codec.js';
 import { CALL, CANCEL, ERROR, EVENT, GOODBYE, kindOf, MORE, PING, PONG, REPLY, tagOf } from '../../../src/protocol/frame.js';
 import { TAIL } from '../../../src/ring/memory.js';
 import type { HandlerContext } from '../../../src/session/handler-context.js';
-import { type Route, ServerSession } from '../../../src/session/server-session.js';
+import type { Route } from '../../../src/session/route.js';
+import { ServerSession } from '../../../src/session/server-session.js';
 import { newServerCounters } from '../../../src/stats.js';
 import { pattern } from '../../helpers/bytes.js';
 import { LoopbackChannel } from '../../helpers/loopback-channel.js';
@@ -39,6 +40,9 @@ function start({ event = () => {}, method = (bytes) => bytes }: Handlers = {}, {
     maxMessageBytes: 10_000,
     maxQueuedBytes,
     exposeStacks: false,
+    concurrency: Number.POSITIVE_INFINITY,
+    windowBytes: 65536,
+    pushTargets: new Map(),
     counters: newServerCounters(),
     onHandlerError: () => {},
     onEnd: (error) => ends.push(error),

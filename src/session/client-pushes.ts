@@ -1,0 +1,164 @@
+import { EventEmitter } from 'node:events';
+import type { PayloadCodec } from '../protocol/codec.js';
+import { STATE } from '../protocol/frame.js';
+
+/** What a name of the contract that the sidecar speaks under means to the client. */
+export interface PushFormat {
+  readonly name: string;
+  readonly kind: 'state' | 'broadcast';
+  readonly codec: PayloadCodec;
+  readonly default: unknown;
+  readonly check?: (value: unknown) => unknown;
+}
+
+/** Events of a state. */
+export interface StateEvents<T> {
+  /** There is a new value; several that came at once are one change. */
+  change: [value: T];
+  /** The connection is gone, and with it the certainty that the value is the latest. */
+  stale: [];
+  /** A value could not be decoded, or is not what the contract says: the one before it stays. */
+  invalid: [error: Error];
+}
+
+/**
+ * The latest value that the sidecar has set, kept in this process: reading it asks nobody. It changes between turns of the event loop only, so within one turn
+ * every read gives the same.
+ */
+export class ClientState<T> extends EventEmitter<StateEvents<T>> {
+  private readonly format: PushFormat;
+  private current: T | undefined;
+  /** Not decoded yet: most values of a state that changes often are never looked at. */
+  private bytes: Uint8Array | null = null;
+  private isFresh = false;
+  private hasReceived = false;
+  private isChangeDue = false;
+
+  /** Internal: `client.state(name)` gives it. */
+  constructor(format: PushFormat) {
+    super();
+    this.format = format;
+    this.current = format.default as T | undefined;
+  }
+
+  /** The latest value, else the contract's default, else undefined. */
+  get value(): T | undefined {
+    if (this.bytes !== null) this.decode(this.bytes);
+    return this.current;
+  }
+
+  /** False once the sidecar of the current connection has told its value: until then, and without a connection, the value may be out of date. */
+  get isStale(): boolean {
+    return !this.isFresh;
+  }
+
+  /** Has a sidecar ever told a value? */
+  get isKnown(): boolean {
+    return this.hasReceived;
+  }
+
+  /** Internal: a value has arrived. */
+  receive(bytes: Uint8Array): void {
+    this.bytes = bytes;
+    this.isFresh = true;
+    this.hasReceived = true;
+    if (this.isChangeDue || this.listenerCount('change') === 0) return;
+    this.isChangeDue = true;
+    queueMicrotask(() => {
+      this.isChangeDue = false;
+      const { bytes: latest } = this;
+      if (latest === null || this.decode(latest)) this.emit('change', this.current as T);
+    });
+  }
+
+  private decode(bytes: Uint8Array): boolean {
+    this.bytes = null;
+    const { codec, check } = this.format;
+    try {
+      const value = codec.decodeOwned(bytes);
+      this.current = (check === undefined ? value : check(value)) as T;
+      return true;
+    } catch (error) {
+      // A read must not call listeners.
+      if (this.listenerCount('invalid') > 0) queueMicrotask(() => this.emit('invalid', error as Error));
+      return false;
+    }
+  }
+
+  /** Internal: the connection is gone. */
+  lose(): void {
+    if (!this.isFresh) return;
+    this.isFresh = false;
+    queueMicrotask(() => this.emit('stale'));
+  }
+}
+
+export type Listener = (payload: unknown) => void;
+
+/** What reaches a client unasked: states, and broadcasts with their listeners. */
+export class ClientPushes {
+  private readonly formats = new Map<number, PushFormat>();
+  private readonly states = new Map<string, ClientState<unknown>>();
+  private readonly listeners = new Map<string, Set<Listener>>();
+  /** Listeners that threw, and payloads that could not be decoded. */
+  broadcastsFailed = 0;
+  broadcastsReceived = 0;
+  statesReceived = 0;
+
+  define(index: number, format: PushFormat): void {
+    this.formats.set(index, format);
+    if (format.kind === 'state') this.states.set(format.name, new ClientState(format));
+    else this.listeners.set(format.name, new Set());
+  }
+
+  state(name: string): ClientState<unknown> | undefined {
+    return this.states.get(name);
+  }
+
+  listenersOf(name: string): Set<Listener> | undefined {
+    return this.listeners.get(name);
+  }
+
+  /** What target `index` is, if the server may send this kind of frame to it. */
+  formatOf(kind: number, index: number): PushFormat | undefined {
+    const format = this.formats.get(index);
+    return format !== undefined && (kind === STATE) === (format.kind === 'state') ? format : undefined;
+  }
+
+  /** Is anybody interested? */
+  wants(format: PushFormat): boolean {
+    return format.kind === 'state' || (this.listeners.get(format.name)?.size ?? 0) > 0;
+  }
+
+  onState(format: PushFormat, bytes: Uint8Array): void {
+    this.statesReceived++;
+    this.states.get(format.name)?.receive(bytes);
+  }
+
+  /** A listener that throws is an uncaught exception of its owner's, and hurts nobody else. */
+  onBroadcast(format: PushFormat, decode: () => unknown): void {
+    this.broadcastsReceived++;
+    let payload: unknown;
+    try {
+      payload = decode();
+      if (format.check !== undefined) payload = format.check(payload);
+    } catch {
+      this.broadcastsFailed++;
+      return;
+    }
+    for (const listener of [...(this.listeners.get(format.name) ?? [])]) {
+      try {
+        listener(payload);
+      } catch (error) {
+        this.broadcastsFailed++;
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
+  }
+
+  onDisconnect(): void {
+    for (const state of this.states.values()) state.lose();
+  }
+}

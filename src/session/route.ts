@@ -1,0 +1,15 @@
+import type { PayloadCodec } from '../protocol/codec.js';
+import type { HandlerContext } from './handler-context.js';
+
+// biome-ignore lint/suspicious/noExplicitAny: the contract's types end here
+export type Handler = (payload: any, context: HandlerContext) => unknown;
+
+/** An entry of the client's name table, resolved to what this server has. */
+export interface Route {
+  readonly name: string;
+  readonly kind: string;
+  /** Null: unknown here, and why. */
+  readonly handler: Handler | null;
+  readonly codec: PayloadCodec | null;
+  readonly problem: string;
+}

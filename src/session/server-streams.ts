@@ -1,0 +1,243 @@
+import { PillionError, ProtocolError } from '../errors.js';
+import { CANCEL, CREDIT, END, tagOf } from '../protocol/frame.js';
+import { alignedLength } from '../ring/layout.js';
+import { DuplexEnd } from './duplex-end.js';
+import { type FrameWriter, NOTHING } from './frame-writer.js';
+import type { Context } from './handler-context.js';
+import { ItemReceiver } from './item-receiver.js';
+import { type ItemFormat, ItemSender, isSource, sendAll } from './item-sender.js';
+import type { Handler, Route } from './route.js';
+
+const endTag = tagOf(END, 0, 0);
+const cancelTag = tagOf(CANCEL, 0, 0);
+const creditTag = tagOf(CREDIT, 0, 0);
+
+/** What opens a stream at the server. */
+export interface Opening {
+  readonly id: number;
+  readonly route: Route;
+  readonly kind: 'stream' | 'upload' | 'duplex';
+  readonly format: ItemFormat;
+  readonly handler: Handler;
+  /** Of a `stream`. */
+  readonly request: unknown;
+  /** What the client grants at first. */
+  readonly credit: number;
+  readonly context: Context;
+}
+
+export interface ServerStreamsHost {
+  readonly writer: FrameWriter;
+  /** Bytes of items that a client may have on their way or unread. */
+  readonly windowBytes: number;
+  /** An upload is done: answer it like a call. */
+  reply(opening: Opening, value: unknown): void;
+  /** The handler failed: tell the client, after what was sent. */
+  fail(opening: Opening, error: unknown): void;
+  /** The session itself cannot go on. */
+  onFault(error: unknown): void;
+  onStreamsChanged(): void;
+}
+
+class ServerStream {
+  receiver: ItemReceiver<unknown> | null = null;
+  sender: ItemSender | null = null;
+  isHandlerDone = false;
+  isInputDone = true;
+  readonly opening: Opening;
+
+  constructor(opening: Opening) {
+    this.opening = opening;
+  }
+}
+
+/** The streams that one client has opened, by correlation id. */
+export class ServerStreams {
+  private readonly streams = new Map<number, ServerStream>();
+  private readonly host: ServerStreamsHost;
+
+  constructor(host: ServerStreamsHost) {
+    this.host = host;
+  }
+
+  get size(): number {
+    return this.streams.size;
+  }
+
+  has(id: number): boolean {
+    return this.streams.has(id);
+  }
+
+  // --- handlers -------------------------------------------------------------------------------------------------
+
+  open(opening: Opening): void {
+    const stream = new ServerStream(opening);
+    const { kind, id, credit, format } = opening;
+    this.streams.set(id, stream);
+    if (kind !== 'upload') {
+      stream.sender = new ItemSender(this.host.writer, id, format, 0);
+      stream.sender.grant(credit);
+    }
+    if (kind !== 'stream') {
+      stream.isInputDone = false;
+      stream.receiver = new ItemReceiver(this.host.windowBytes, {
+        onConsumed: (bytes) => this.whileOpen(stream, () => this.host.writer.writeControl(creditTag, id, bytes)),
+        onCancel: () => {
+          // Only of use while the client still sends.
+          if (!stream.isInputDone) this.whileOpen(stream, () => this.host.writer.writeControl(cancelTag, id, 0));
+        },
+      });
+    }
+    void this.run(stream).then(
+      () => this.finish(stream),
+      (error) => this.breakOff(stream, error),
+    );
+    // Behind the handler's first step, so that a handler that refuses gets no input.
+    if (stream.receiver !== null && this.streams.has(id)) this.host.writer.writeControl(creditTag, id, this.host.windowBytes);
+  }
+
+  private async run(stream: ServerStream): Promise<void> {
+    const { opening, receiver, sender } = stream;
+    const { kind, handler, context } = opening;
+    if (kind === 'upload') {
+      const value = await handler(receiver, context);
+      if (this.streams.has(opening.id)) this.host.reply(opening, value);
+      return;
+    }
+    if (kind === 'stream') {
+      const items = await handler(opening.request, context);
+      await this.sendItems(opening, items, sender as ItemSender);
+      return;
+    }
+    const end = this.duplexEnd(stream);
+    const items = await handler(end, context);
+    if (isSource(items)) await end.writeAll(items);
+    else if (!end.isTaken) await end.end();
+  }
+
+  private async sendItems({ format }: Opening, items: unknown, sender: ItemSender): Promise<void> {
+    if (!isSource(items)) {
+      throw new PillionError('ERR_PILLION_HANDLER', `the handler of stream "${format.name}" returned nothing to iterate over`);
+    }
+    await sendAll(items, sender);
+    await sender.settled();
+  }
+
+  private duplexEnd(stream: ServerStream): DuplexEnd<unknown, unknown> {
+    const { id } = stream.opening;
+    return new DuplexEnd(stream.receiver as ItemReceiver<unknown>, stream.sender as ItemSender, {
+      onFinished: () => {
+        this.whileOpen(stream, () => this.host.writer.write(endTag, id, 0, NOTHING));
+        stream.isHandlerDone = true;
+        this.checkDuplexDone(stream);
+      },
+      onDestroy: (error) => this.breakOff(stream, error ?? new PillionError('ERR_PILLION_CLOSED', 'the handler has ended the stream')),
+    });
+  }
+
+  private checkDuplexDone(stream: ServerStream): void {
+    if (stream.isHandlerDone && stream.isInputDone) this.remove(stream, null);
+  }
+
+  /** Handlers may go on when their stream is over. */
+  private whileOpen(stream: ServerStream, work: () => void): void {
+    if (this.streams.get(stream.opening.id) !== stream) return;
+    try {
+      work();
+    } catch (error) {
+      this.host.onFault(error);
+    }
+  }
+
+  private finish(stream: ServerStream): void {
+    const { kind, id } = stream.opening;
+    // The end of a duplex stream's handler is not yet the end of its output.
+    if (kind === 'duplex') return;
+    if (kind === 'stream') this.whileOpen(stream, () => this.host.writer.write(endTag, id, 0, NOTHING));
+    this.remove(stream, null);
+  }
+
+  private breakOff(stream: ServerStream, error: unknown): void {
+    const settled = stream.sender?.settled() ?? Promise.resolve();
+    void settled.then(() => {
+      this.whileOpen(stream, () => this.host.fail(stream.opening, error));
+      this.remove(stream, null);
+    });
+  }
+
+  /** Forgets a stream. With a reason its handler is told that it works for nobody. */
+  private remove(stream: ServerStream, reason: Error | null): void {
+    const { id, context } = stream.opening;
+    if (this.streams.get(id) !== stream) return;
+    this.streams.delete(id);
+    if (reason !== null) context.abort(reason);
+    stream.sender?.close();
+    stream.receiver?.end(reason === null ? null : { reason });
+    this.host.onStreamsChanged();
+  }
+
+  // --- what the client says ---------------------------------------------------------------------------------------
+
+  /** An item begins to arrive. False: nobody wants it. */
+  beginItem(id: number): boolean {
+    const stream = this.streams.get(id);
+    if (stream === undefined) return false;
+    if (stream.receiver === null) throw new ProtocolError(`an item arrived for stream ${id}, which takes none`);
+    if (stream.isInputDone) throw new ProtocolError(`an item arrived for stream ${id} after its end`);
+    stream.receiver.begin();
+    return true;
+  }
+
+  /** An item has arrived; `decode` throws what is wrong with it. */
+  onItem(id: number, length: number, decode: (format: ItemFormat) => unknown): void {
+    const stream = this.streams.get(id);
+    if (stream === undefined) return;
+    let item: unknown;
+    try {
+      item = decode(stream.opening.format);
+    } catch (error) {
+      stream.receiver?.end({ reason: error });
+      this.breakOff(stream, error);
+      return;
+    }
+    stream.receiver?.push(item, alignedLength(length));
+  }
+
+  onEnd(id: number): void {
+    const stream = this.streams.get(id);
+    if (stream === undefined || stream.receiver === null) return;
+    stream.isInputDone = true;
+    stream.receiver.end(null);
+    if (stream.opening.kind === 'duplex') this.checkDuplexDone(stream);
+  }
+
+  /** The client's source failed. */
+  onError(id: number, error: Error): void {
+    const stream = this.streams.get(id);
+    if (stream === undefined) return;
+    stream.isInputDone = true;
+    stream.receiver?.end({ reason: error });
+    // What the handler makes of it interests nobody any more.
+    this.remove(stream, error);
+  }
+
+  onCredit(id: number, bytes: number): void {
+    const stream = this.streams.get(id);
+    if (stream === undefined) return;
+    if (stream.sender === null) throw new ProtocolError(`stream ${id} was granted credit, but has nothing to send`);
+    stream.sender.grant(bytes);
+  }
+
+  onCancel(id: number, reason: Error): void {
+    const stream = this.streams.get(id);
+    if (stream !== undefined) this.remove(stream, reason);
+  }
+
+  /** The client is gone, or the server leaves. */
+  cancelAll(reason: Error, isTold: boolean): void {
+    for (const stream of [...this.streams.values()]) {
+      if (isTold) this.whileOpen(stream, () => this.host.fail(stream.opening, reason));
+      this.remove(stream, reason);
+    }
+  }
+}

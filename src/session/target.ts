@@ -1,0 +1,15 @@
+import type { PayloadCodec } from '../protocol/codec.js';
+
+/** What a name of the contract means to the session, for what the client sends. */
+export interface Target {
+  readonly name: string;
+  readonly kind: 'event' | 'method' | 'stream' | 'upload' | 'duplex';
+  /** Kind and index as the second word of a record. */
+  readonly tag: number;
+  readonly codec: PayloadCodec;
+  readonly isIdempotent: boolean;
+  /** Of events: what happens when the ring is full, and how long a sleeping sidecar may sleep on. */
+  readonly overflow: 'drop' | 'wait';
+  readonly waitMs: number;
+  readonly lingerMs: number;
+}
