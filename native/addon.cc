@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <string>
 
+#include "block_pool.h"
 #include "error.h"
 #include "loop_hub.h"
 #include "loop_watch.h"
@@ -68,6 +69,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("LoopWatch", LoopWatch::Define(env));
   exports.Set("turn", hub->TurnCounter(env));
   exports.Set("configureWaiting", Napi::Function::New(env, ConfigureWaiting));
+  exports.Set("allocateBlock", Napi::Function::New(env, BlockPool::AllocateBlock));
+  exports.Set("trimBlocks", Napi::Function::New(env, BlockPool::TrimBlocks));
   exports.Set("lockFile", Napi::Function::New(env, LockFile));
   exports.Set("closeDescriptor", Napi::Function::New(env, CloseDescriptor));
   return exports;

@@ -36,6 +36,8 @@ constexpr uint32_t kTailOffset = 0x000;     // written by the producer
 constexpr uint32_t kHeadOffset = 0x080;     // written by the consumer
 constexpr uint32_t kParkedOffset = 0x100;   // set by the consumer, swapped to 0 by either
 constexpr uint32_t kStarvedOffset = 0x180;  // set by the producer, swapped to 0 by either
+// Beside `parked`, so in the same cache line: the CPU on which the consumer was last seen, plus 1; 0 = unknown. A hint.
+constexpr uint32_t kCpuOffset = 0x104;
 
 enum Parked : uint32_t { kAwake = 0, kAsleep = 1, kDozing = 2 };
 

@@ -84,6 +84,10 @@ export interface NativeAddon {
   /** [0] counts the turns of this thread's event loop; setting [1] ends the current one early. */
   readonly turn: Int32Array;
   configureWaiting(mode: number, spinLimitNs: number, lingerMs: number): void;
+  /** Memory with any content; undefined where external memory is forbidden. It is used again when the collector is done with it. */
+  allocateBlock(bytes: number): ArrayBuffer | undefined;
+  /** Gives the blocks that are not in use back to the system. */
+  trimBlocks(): void;
   lockFile(path: string): number;
   closeDescriptor(descriptor: number): void;
 }

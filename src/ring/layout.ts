@@ -22,6 +22,7 @@ export const TAIL_OFFSET = 0x000;
 export const HEAD_OFFSET = 0x080;
 export const PARKED_OFFSET = 0x100;
 export const STARVED_OFFSET = 0x180;
+export const CPU_OFFSET = 0x104;
 
 /** Values of the `parked` word. */
 export const AWAKE = 0;

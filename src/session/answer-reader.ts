@@ -1,3 +1,4 @@
+import { allocateBlock } from '../channel/blocks.js';
 import { PillionError, ProtocolError, RemoteError } from '../errors.js';
 import { copyOut, type PayloadCodec } from '../protocol/codec.js';
 import { Reassembly } from '../protocol/fragments.js';
@@ -70,12 +71,12 @@ export class AnswerReader {
 
   constructor(maxMessageBytes: number) {
     this.maxMessageBytes = maxMessageBytes;
-    this.reassembly = new Reassembly(maxMessageBytes);
+    this.reassembly = new Reassembly(maxMessageBytes, allocateBlock);
   }
 
   /** Forgets unfinished messages: a new connection begins. */
   reset(): void {
-    this.reassembly = new Reassembly(this.maxMessageBytes);
+    this.reassembly = new Reassembly(this.maxMessageBytes, allocateBlock);
   }
 
   /** No answer has arrived in part. */

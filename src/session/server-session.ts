@@ -1,3 +1,4 @@
+import { allocateBlock } from '../channel/blocks.js';
 import type { Channel } from '../channel/channel.js';
 import type { Peer } from '../channel/peer.js';
 import { PillionError, ProtocolError } from '../errors.js';
@@ -106,7 +107,7 @@ export class ServerSession {
     this.channel = options.channel;
     this.writer = new FrameWriter(this.channel.producer, (isBlocked) => this.channel.waitForSpace(isBlocked ? 'message' : 'no'));
     this.releases = new ReleaseQueue(this.channel.consumer.readPosition);
-    this.reassembly = new Reassembly(options.maxMessageBytes);
+    this.reassembly = new Reassembly(options.maxMessageBytes, allocateBlock);
     this.pushes = new PushWriter({
       writer: this.writer,
       targets: options.pushTargets,

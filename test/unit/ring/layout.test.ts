@@ -32,6 +32,7 @@ const pairs: Record<string, number> = {
   kHeadOffset: layout.HEAD_OFFSET,
   kParkedOffset: layout.PARKED_OFFSET,
   kStarvedOffset: layout.STARVED_OFFSET,
+  kCpuOffset: layout.CPU_OFFSET,
   kAwake: layout.AWAKE,
   kAsleep: layout.ASLEEP,
   kDozing: layout.DOZING,
