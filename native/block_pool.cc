@@ -8,14 +8,10 @@ namespace pillion {
 
 namespace {
 
-constexpr size_t kHugePageBytes = size_t{2} << 20;
-
 void* Map(size_t bytes) {
   void* block = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (block == MAP_FAILED) return nullptr;
-  // Fewer, larger pages where the kernel has them; where it does not, nothing is lost.
-  if (bytes >= 2 * kHugePageBytes) madvise(block, bytes, MADV_HUGEPAGE);
-  return block;
+  // No MADV_HUGEPAGE: the kernel would compact memory on the first touch, which takes longer than all that it saves.
+  return block == MAP_FAILED ? nullptr : block;
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -26,6 +26,26 @@ test('the hello example of the README does what it says', async (t) => {
   t.is(await exitCode(sidecar), 0);
   t.regex(heard, /info hello from process \d+/);
 });
+
+const patterns: Record<string, string[]> = {
+  configuration: [
+    "before the sidecar is there { logLevel: 'info', sampling: 1 } (default)",
+    "from the sidecar { logLevel: 'info', sampling: 0.5 }",
+    'changed debug',
+  ],
+  announcements: ['first hears of k1', 'first hears of k2', 'second hears of k1', 'told 1', 'told 2'],
+  'log-shipping': ['every accepted line arrived', 'full, and says so: true'],
+};
+
+for (const [name, lines] of Object.entries(patterns)) {
+  test(`the example ${name} does what it says, in at most 40 lines`, async (t) => {
+    const file = fileURLToPath(new URL(`../../examples/patterns/${name}.js`, import.meta.url));
+    const { stdout } = await promisify(execFile)(process.execPath, [file], { timeout: 30_000 });
+    t.deepEqual(stdout.trimEnd().split('\n').sort(), [...lines].sort());
+    const source = fileURLToPath(new URL(`../../../examples/patterns/${name}.ts`, import.meta.url));
+    t.true(readFileSync(source, 'utf8').trimEnd().split('\n').length <= 40);
+  });
+}
 
 function exitCode(child: ChildProcess): Promise<number | null> {
   return new Promise((resolve) => child.once('exit', (code) => resolve(code)));
