@@ -107,8 +107,8 @@ export class LaneRun {
     const execArgv = pattern === 'idle' ? [...process.execArgv, ...idleFlags] : process.execArgv;
     if (placement === 'free') return { execArgv };
     const [first, second] = usableCpus();
-    if (placement === 'apart' && second === undefined) throw new Unavailable('only one CPU may be used');
-    return { execArgv, cpu: first as number };
+    if (placement !== 'together' && second === undefined) throw new Unavailable('only one CPU may be used');
+    return placement === 'held' ? { execArgv } : { execArgv, cpu: first as number };
   }
 
   async #attempt(work: () => Promise<void>): Promise<void> {
