@@ -4,6 +4,7 @@
       "target_name": "pillion",
       "sources": [
         "native/addon.cc",
+        "native/shared_memory.cc",
         "native/segment.cc",
         "native/unix_socket.cc",
         "native/loop_hub.cc",
