@@ -6,6 +6,7 @@
         "native/addon.cc",
         "native/shared_memory.cc",
         "native/segment.cc",
+        "native/counter_memory.cc",
         "native/unix_socket.cc",
         "native/loop_hub.cc",
         "native/loop_watch.cc"

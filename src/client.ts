@@ -3,11 +3,26 @@ import { EventEmitter } from 'node:events';
 import { debuglog } from 'node:util';
 import type { Peer, PeerRules } from './channel/peer.js';
 import { resolveSocketPath } from './channel/socket-path.js';
-import type { Contract, Definitions, EventNames, MethodNames, PayloadOf, RequestOf, ResponseOf } from './contract.js';
+import {
+  type Contract,
+  type Definitions,
+  type EventNames,
+  type MethodNames,
+  messagesOf,
+  metricsOf,
+  type PayloadOf,
+  type RequestOf,
+  type ResponseOf,
+} from './contract.js';
+import type { LabelArguments, MetricNames } from './counters/definitions.js';
+import type { Counter, Gauge, Histogram } from './counters/handles.js';
+import { createRegion } from './counters/region.js';
+import { type CounterStatus, CounterTable } from './counters/table.js';
 import { PillionError } from './errors.js';
 import {
   addonFor,
   configureWaiting,
+  counterBytesOption,
   DEFAULT_CALL_TIMEOUT_MS,
   DEFAULT_HANDSHAKE_TIMEOUT_MS,
   DEFAULT_MAX_MESSAGE_BYTES,
@@ -34,6 +49,8 @@ export interface ConnectOptions extends PeerRules {
   transport?: 'auto' | 'socket';
   /** Sizes of the two rings, powers of two; 256 KiB each by default. `toServer` bounds how much is buffered while no sidecar is there. */
   ringBytes?: { toServer?: number; toClient?: number };
+  /** Memory for the contract's counters, a multiple of 4,096; 64 KiB by default, enough for about 1,000 sets of labels. */
+  counterBytes?: number;
   /** The largest message in either direction; 16 MiB by default. */
   maxMessageBytes?: number;
   /** How long `call` and `callSync` wait if they are not told; 5,000 ms by default. */
@@ -60,6 +77,8 @@ export interface ClientStatus {
   readonly fallbackReason: string | undefined;
   /** While connected: the sidecar's process. */
   readonly peer: Peer | undefined;
+  /** Undefined if the contract has no counters. */
+  readonly counters: CounterStatus | undefined;
   /** Why there is no connection, if the last attempt failed or the last connection broke. */
   readonly lastError: Error | null;
 }
@@ -90,6 +109,7 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
   private readonly callTimeoutMs: number;
   private readonly contractName: string;
   private readonly ringBytes: number;
+  private readonly counters: CounterTable | null;
   private closing: Promise<void> | null = null;
 
   /** Use `connect`. */
@@ -109,6 +129,9 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
     ] as const;
     this.ringBytes = ringBytes[0];
     const maxMessageBytes = integerOption('maxMessageBytes', options.maxMessageBytes, DEFAULT_MAX_MESSAGE_BYTES, 1, MAX_RING_BYTES);
+    const counterBytes = counterBytesOption(options.counterBytes);
+    const metrics = metricsOf(contract.definitions);
+    this.counters = metrics.length > 0 ? new CounterTable(contract.name, metrics, createRegion(addon, reason, counterBytes)) : null;
     this.session = new ClientSession(
       {
         path: this.path,
@@ -117,6 +140,7 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
         noShmReason: reason,
         maySpin,
         ringBytes,
+        counterDescriptor: this.counters?.descriptor ?? -1,
         maxMessageBytes,
         handshakeTimeoutMs: integerOption('handshakeTimeoutMs', options.handshakeTimeoutMs, DEFAULT_HANDSHAKE_TIMEOUT_MS, 1, 3_600_000),
         ...(options.allow === undefined ? {} : { allow: options.allow }),
@@ -130,6 +154,7 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
           features: [],
           pid: process.pid,
           runtime: LIBRARY_RUNTIME,
+          ...this.counters?.offer(),
         },
       },
       {
@@ -147,7 +172,7 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
   }
 
   private defineTargets(contract: Contract<D>): { name: string; kind: 'event' | 'method'; codec: string }[] {
-    return Object.entries(contract.definitions).map(([name, definition], index) => {
+    return messagesOf(contract.definitions).map(([name, definition], index) => {
       const codec = resolveCodec(definition.codec);
       const tag = (definition.kind === 'event' ? EVENT_TAG : CALL_TAG) | (index << 16);
       const target: Target = { name, tag, codec, isIdempotent: definition.kind === 'method' && definition.idempotent };
@@ -237,6 +262,32 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
     return this.session.callSync(target, args[0], timeoutMs) as ResponseOf<D, N>;
   }
 
+  /**
+   * A number that only grows, in memory that the sidecar reads whenever it wants. The same name and labels give the same handle; keep it where every
+   * nanosecond counts.
+   *
+   * @throws PillionError ERR_PILLION_UNKNOWN_NAME, _INVALID_ARGUMENT (wrong labels), or _COUNTERS_FULL: no room for another set of labels.
+   */
+  counter<N extends MetricNames<D, 'counter'>>(name: N, ...labels: LabelArguments<D, N>): Counter {
+    return this.metrics('counter', name).counter(name, labels[0]);
+  }
+
+  /** A number that goes up and down. Otherwise as `counter`. */
+  gauge<N extends MetricNames<D, 'gauge'>>(name: N, ...labels: LabelArguments<D, N>): Gauge {
+    return this.metrics('gauge', name).gauge(name, labels[0]);
+  }
+
+  /** A distribution over the buckets of its definition. Otherwise as `counter`. */
+  histogram<N extends MetricNames<D, 'histogram'>>(name: N, ...labels: LabelArguments<D, N>): Histogram {
+    return this.metrics('histogram', name).histogram(name, labels[0]);
+  }
+
+  private metrics(kind: string, name: string): CounterTable {
+    if (this.counters === null)
+      throw new PillionError('ERR_PILLION_UNKNOWN_NAME', `contract "${this.contractName}" has no ${kind} "${name}"; it has none`);
+    return this.counters;
+  }
+
   /** Resolves when a sidecar is connected. Rejects with ERR_PILLION_TIMEOUT, the signal's reason, or ERR_PILLION_CLOSED. Without a timeout it waits for ever. */
   ready(options: CallOptions = {}): Promise<void> {
     return this.wait('no sidecar connected', options, (wait) => this.session.ready(wait));
@@ -257,7 +308,10 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
    * `await flush()` first. Safe to call twice.
    */
   close(): Promise<void> {
-    this.closing ??= Promise.resolve().then(() => this.session.close());
+    this.closing ??= Promise.resolve().then(() => {
+      this.session.close();
+      this.counters?.close();
+    });
     return this.closing;
   }
 
@@ -274,6 +328,7 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
       transport: connection?.channel.transport,
       fallbackReason: connection?.fallbackReason,
       peer: connection?.peer,
+      counters: this.counters?.status(connection?.noCountersReason),
       lastError,
     };
   }

@@ -1,3 +1,4 @@
+import type { MetricDefinition } from './counters/definitions.js';
 import { PillionError } from './errors.js';
 import { type Codec, type CodecName, resolveCodec } from './protocol/codec.js';
 import { MAX_NAMES } from './protocol/names.js';
@@ -38,7 +39,8 @@ export interface MethodDefinition<Req = unknown, Res = unknown> {
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: any definition, whatever its payload; unknown would not be assignable both ways
-export type Definition = EventDefinition<any> | MethodDefinition<any, any>;
+export type MessageDefinition = EventDefinition<any> | MethodDefinition<any, any>;
+export type Definition = MessageDefinition | MetricDefinition;
 export type Definitions = Readonly<Record<string, Definition>>;
 
 /** The typed list of what an app and its sidecar say to each other. Both import the same one. */
@@ -85,9 +87,28 @@ export function contract<const D extends Definitions>(name: string, definitions:
   if (entries.length > MAX_NAMES) throw invalid(`a contract has at most ${MAX_NAMES} names, this one has ${entries.length}`);
   for (const [key, definition] of entries) {
     if (key.length === 0 || key.length > 256) throw invalid(`"${key}" is not a name: 1 to 256 characters`);
-    if (definition?.kind !== 'event' && definition?.kind !== 'method') throw invalid(`"${key}" is not made by event() or method()`);
+    if (!isMessage(definition) && !isMetric(definition))
+      throw invalid(`"${key}" is not made by event(), method(), counter(), gauge() or histogram()`);
   }
   return Object.freeze({ name, definitions: Object.freeze({ ...definitions }) });
+}
+
+/** What travels as messages, in the order of the name table. */
+export function messagesOf(definitions: Definitions): [name: string, MessageDefinition][] {
+  return Object.entries(definitions).filter((entry): entry is [string, MessageDefinition] => isMessage(entry[1]));
+}
+
+/** What does not travel: numbers in shared memory. */
+export function metricsOf(definitions: Definitions): [name: string, MetricDefinition][] {
+  return Object.entries(definitions).filter((entry): entry is [string, MetricDefinition] => isMetric(entry[1]));
+}
+
+function isMessage(definition: Definition | undefined): definition is MessageDefinition {
+  return definition?.kind === 'event' || definition?.kind === 'method';
+}
+
+function isMetric(definition: Definition | undefined): definition is MetricDefinition {
+  return definition?.kind === 'counter' || definition?.kind === 'gauge' || definition?.kind === 'histogram';
 }
 
 function checkedCodec(codec: CodecName | Codec = 'msgpack'): CodecName | Codec {

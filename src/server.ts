@@ -9,8 +9,18 @@ import { ShmChannel } from './channel/shm.js';
 import { SocketChannel } from './channel/socket.js';
 import { resolveSocketPath } from './channel/socket-path.js';
 import { requestTakeover } from './channel/takeover.js';
-import { type Welcomed, welcome } from './channel/welcome.js';
-import type { Contract, Definitions, EventDefinition, MethodDefinition } from './contract.js';
+import { type WelcomedClient, welcome } from './channel/welcome.js';
+import {
+  type Contract,
+  type Definitions,
+  type EventDefinition,
+  type MessageDefinition,
+  type MethodDefinition,
+  messagesOf,
+} from './contract.js';
+import type { MetricDefinition } from './counters/definitions.js';
+import { ServerCounters } from './counters/server-counters.js';
+import type { ClientCounters } from './counters/snapshot.js';
 import { messageOf, PillionError } from './errors.js';
 import type { NativeAddon, NativeSegment } from './native.js';
 import { invalidArgument, LIBRARY_RUNTIME, timeoutOption } from './options.js';
@@ -26,9 +36,9 @@ import { newServerCounters, type ServerStats } from './stats.js';
 
 const debug = debuglog('pillion');
 
-/** What the sidecar does for each name of the contract. */
+/** What the sidecar does for each event and method of the contract. */
 export type Handlers<D extends Definitions> = {
-  [N in keyof D]: D[N] extends EventDefinition<infer T>
+  [N in keyof D as D[N] extends MetricDefinition ? never : N]: D[N] extends EventDefinition<infer T>
     ? (payload: T, context: HandlerContext) => void | Promise<void>
     : D[N] extends MethodDefinition<infer Req, infer Res>
       ? (request: Req, context: HandlerContext) => Res | Promise<Res>
@@ -37,8 +47,8 @@ export type Handlers<D extends Definitions> = {
 
 export interface ServerEvents {
   connect: [client: { clientId: string; peer: Peer; transport: 'shm' | 'socket' }];
-  /** All that the client had published was handled. `error` is null unless it broke the protocol. */
-  disconnect: [client: { clientId: string; peer: Peer }, error: Error | null];
+  /** All that the client had published was handled; `counters` are its last. `error` is null unless it broke the protocol. */
+  disconnect: [client: { clientId: string; peer: Peer; counters: ClientCounters }, error: Error | null];
   /** A handler threw or rejected. Without a listener: NODE_DEBUG=pillion shows it. */
   handlerError: [error: unknown, name: string, context: HandlerContext];
   /** A connection was refused, or no connection could be accepted. */
@@ -54,7 +64,9 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
   private readonly contract: Contract<D>;
   private readonly handlers: Handlers<D>;
   private readonly settings: ServerSettings;
-  private readonly counters = newServerCounters();
+  private readonly totals = newServerCounters();
+  private readonly clientCounters: ServerCounters;
+  private readonly messages: ReadonlyMap<string, MessageDefinition>;
   private readonly sessions = new Set<ServerSession>();
   private readonly handshakes = new Set<HandshakeStream>();
   private readonly serverId = randomUUID();
@@ -66,18 +78,23 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
     super();
     if (typeof contract?.name !== 'string' || typeof contract.definitions !== 'object')
       throw invalidArgument('serve needs a contract made by contract()');
-    for (const name of Object.keys(contract.definitions)) {
-      if (typeof handlers?.[name as keyof D] !== 'function')
+    this.messages = new Map(messagesOf(contract.definitions));
+    for (const name of this.messages.keys()) {
+      if (typeof (handlers as Record<string, unknown> | undefined)?.[name] !== 'function')
         throw invalidArgument(`there is no handler for "${name}" of contract "${contract.name}"`);
     }
     for (const name of Object.keys(handlers)) {
-      if (!Object.hasOwn(contract.definitions, name))
-        throw invalidArgument(`contract "${contract.name}" has no "${name}", but there is a handler for it`);
+      if (!this.messages.has(name))
+        throw invalidArgument(`contract "${contract.name}" has no event or method "${name}", but there is a handler for it`);
     }
     this.contract = contract;
     this.handlers = handlers;
     this.path = resolveSocketPath(options.path, contract.name);
     this.settings = checkServeOptions(options);
+    this.clientCounters = new ServerCounters((error) => {
+      this.totals.countersBroken++;
+      debug('%s: %s', this.contract.name, messageOf(error));
+    });
   }
 
   /** Internal: `serve` does this. */
@@ -96,7 +113,7 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
         isTakeover: predecessor !== null,
         onConnection: (stream) => void this.accept(stream),
         onError: (error) => {
-          this.counters.clientsRefused++;
+          this.totals.clientsRefused++;
           this.emitLater('refused', error);
         },
       });
@@ -121,11 +138,12 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
           addon: settings.transport === 'socket' ? null : settings.addon,
           noShmReason: settings.noShmReason,
           maxRingBytes: settings.maxRingBytes,
+          counters: { addon: settings.addon, noAddonReason: settings.noShmReason, maxBytes: settings.maxCounterBytes },
           timeoutMs: settings.handshakeTimeoutMs,
           closeDescriptor: (descriptor) => settings.addon?.closeDescriptor(descriptor),
           answer: {
             contract: this.contract.name,
-            names: Object.entries(this.contract.definitions).map(([name, { kind, codec }]) => ({
+            names: [...this.messages].map(([name, { kind, codec }]) => ({
               name,
               kind,
               codec: resolveCodec(codec).name,
@@ -146,7 +164,7 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
       this.handshakes.delete(stream);
       stream.destroy();
       if (this.closing !== null) return;
-      this.counters.clientsRefused++;
+      this.totals.clientsRefused++;
       debug('%s: refused a connection: %s', this.contract.name, (error as Error).message);
       this.emitLater('refused', error as Error);
     }
@@ -164,8 +182,8 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
     }
   }
 
-  private begin(stream: HandshakeStream, { hello, peer, segment }: Extract<Welcomed, { kind: 'client' }>): void {
-    const { settings, counters } = this;
+  private begin(stream: HandshakeStream, { hello, peer, segment, counterMemory, noCountersReason }: WelcomedClient): void {
+    const { settings, totals } = this;
     const client = { clientId: hello.clientId, peer: { ...peer, runtime: hello.runtime } };
     let channel: Channel;
     try {
@@ -175,9 +193,11 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
           : shmChannel(settings.addon as NativeAddon, stream as NativeHandshakeStream, segment);
     } catch (error) {
       segment?.close();
+      counterMemory?.close();
       throw error;
     }
-    counters.connections++;
+    totals.connections++;
+    const clientCounters = this.clientCounters.open(client, counterMemory, noCountersReason);
     const session = new ServerSession({
       channel,
       ...client,
@@ -185,14 +205,14 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
       maxMessageBytes: settings.maxMessageBytes,
       maxQueuedBytes: settings.maxQueuedBytes,
       exposeStacks: settings.exposeStacks,
-      counters,
+      counters: totals,
       onHandlerError: (error, name, context) => this.onHandlerError(error, name, context),
       onEnd: (error) => {
         this.sessions.delete(session);
         segment?.close();
-        if (error !== null) counters.clientsRefused++;
+        if (error !== null) totals.clientsRefused++;
         debug('%s: client %s left: %s', this.contract.name, client.clientId, error?.message ?? 'hung up');
-        this.emitLater('disconnect', client, error);
+        this.emitLater('disconnect', { ...client, counters: this.clientCounters.close(clientCounters) }, error);
       },
     });
     this.sessions.add(session);
@@ -204,14 +224,14 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
 
   /** What a name of the client's means here. The client says which codec it uses. */
   private route({ name, kind, codec: codecName }: NameEntry): Route {
-    const definition = Object.hasOwn(this.contract.definitions, name) ? this.contract.definitions[name] : undefined;
+    const definition = this.messages.get(name);
     const unknown = (problem: string): Route => ({ name, kind, handler: null, codec: null, problem });
     if (definition === undefined) return unknown(`the sidecar's contract "${this.contract.name}" has no "${name}"`);
     if (definition.kind !== kind) return unknown(`"${name}" is a ${definition.kind} at the sidecar, a ${kind} at the app`);
     const own = resolveCodec(definition.codec);
     const codec = own.name === codecName ? own : builtInCodec(codecName);
     if (codec === undefined) return unknown(`the sidecar does not know codec "${codecName}" of "${name}"`);
-    return { name, kind, codec, problem: '', handler: this.handlers[name] as Handler };
+    return { name, kind, codec, problem: '', handler: (this.handlers as Record<string, Handler>)[name] as Handler };
   }
 
   private onHandlerError(error: unknown, name: string, context: HandlerContext): void {
@@ -277,11 +297,19 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
     return this;
   }
 
+  /**
+   * The counters of all connected clients as they are now. Read from shared memory: the apps need not be awake, and do not notice. The last ones of a
+   * client that is gone come with the `disconnect` event; `sumCounters` adds up.
+   */
+  counters(): ClientCounters[] {
+    return this.clientCounters.read();
+  }
+
   /** What this server has done. A snapshot. */
   stats(): ServerStats {
-    let { doorbells } = this.counters;
+    let { doorbells } = this.totals;
     for (const session of this.sessions) doorbells += session.channel.doorbellCount;
-    return { ...this.counters, doorbells, clients: this.sessions.size };
+    return { ...this.totals, doorbells, clients: this.sessions.size };
   }
 }
 

@@ -35,6 +35,8 @@ export interface ServerStats {
   /** Events without a handler here: an unknown name or codec. */
   eventsUnknown: number;
   callsHandled: number;
+  /** Clients whose counters are not read any more because their memory broke the protocol. */
+  countersBroken: number;
   /** Handlers that threw or rejected, of events and calls. */
   handlerErrors: number;
   doorbells: number;
@@ -61,6 +63,7 @@ export function newServerCounters(): Omit<ServerStats, 'clients'> {
     eventsRedelivered: 0,
     eventsUnknown: 0,
     callsHandled: 0,
+    countersBroken: 0,
     handlerErrors: 0,
     doorbells: 0,
   };
