@@ -94,7 +94,8 @@ export class CounterReader {
     // The count is the sum of what was read, so that it fits the buckets even while the app goes on.
     let count = 0;
     const buckets = [...bounds, Number.POSITIVE_INFINITY].map((le, index) => {
-      count += this.number(firstCell + 1 + index);
+      const inBucket = this.cells[firstCell + 1 + index] as number;
+      count += inBucket >= 0 && inBucket <= Number.MAX_SAFE_INTEGER ? inBucket : 0;
       return { le, count };
     });
     return { count, sum: this.number(firstCell), buckets };
