@@ -20,7 +20,10 @@ export class OpenCounters {
     this.client = client;
     this.reason = reason;
     this.onBroken = onBroken;
-    if (memory === null) return;
+    if (memory === null) {
+      this.reason ??= 'the app has no counters';
+      return;
+    }
     try {
       this.reader = new CounterReader(memory);
     } catch (error) {
