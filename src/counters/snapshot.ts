@@ -41,7 +41,8 @@ export interface ClientCounters {
  */
 export function sumCounters(clients: Iterable<ClientCounters>): MetricSnapshot[] {
   const latest = new Map<string, ClientCounters>();
-  for (const client of clients) latest.set(client.clientId, client);
+  // The id is the client's own claim; a process can take nobody's place but its own.
+  for (const client of clients) latest.set(JSON.stringify([client.clientId, client.peer.pid, client.peer.uid]), client);
   const sums = new Map<string, MetricSnapshot>();
   for (const { metrics, isConnected } of latest.values()) {
     for (const metric of metrics) {

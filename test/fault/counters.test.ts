@@ -3,7 +3,7 @@ import test from 'ava';
 import { type ClientCounters, type ConnectOptions, connect, type MetricSnapshot } from '../../src/index.js';
 import { counting } from '../conformance/fixtures/counting.js';
 import { startHostile } from '../fixtures/node/hostile.js';
-import { checkNoChildren, type Program, place, runPython } from '../fixtures/node/program.js';
+import { checkNoChildren, type Program, place, ROOT, run, runPython } from '../fixtures/node/program.js';
 import { type Child, startChild } from '../helpers/child.js';
 import { until } from '../helpers/deadline.js';
 import type { Resources } from '../helpers/resources.js';
@@ -89,6 +89,26 @@ test.serial('counters that are broken are counted once and cost nothing else', a
   const last = await sidecar.ask<ClientCounters[]>('takeLast');
   const good = last.filter(({ available }) => available);
   t.true(good.some(({ metrics }) => metrics.length === 1));
+});
+
+test.serial('an app that may not have the memory counts for itself, and says why', async (t) => {
+  const { path } = place(t);
+  const sidecar = await startSidecar(t, path);
+  const script = `
+    import { connect } from '${ROOT}dist/src/index.js';
+    import { counting } from '${ROOT}dist/test/conformance/fixtures/counting.js';
+    const client = connect(counting, { path: process.argv[1], transport: 'socket' });
+    client.counter('beats').add(2);
+    await client.ready();
+    console.log(JSON.stringify({ value: client.counter('beats').value, ...client.status().counters }));
+    setInterval(() => {}, 1000);
+  `;
+  const app = run(t, 'app', process.execPath, ['--input-type=module', '-e', script, path], { shell: 'ulimit -f 8' });
+  const { value, available, reason } = await app.next('value');
+  t.deepEqual([value, available], [2, false]);
+  t.regex(String(reason), /shared memory for counters cannot be had: (ftruncate|fallocate) failed with EFBIG/);
+  const [read] = await sidecar.ask<ClientCounters[]>('counters');
+  t.is(read?.reason, reason as string);
 });
 
 for (const transport of ['shm', 'socket'] as const) {

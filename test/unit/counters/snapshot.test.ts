@@ -49,6 +49,11 @@ test('of a client that is there twice the last one counts, and nothing that was 
   t.deepEqual(clients, before);
 });
 
+test('a process that claims the id of another takes nothing away from it', (t) => {
+  const impostor = { ...client('a', [value('counter', 1)]), peer: { ...peer, pid: 2 } };
+  t.deepEqual(sumCounters([client('a', [value('counter', 5)]), impostor]), [value('counter', 6)]);
+});
+
 test('gauges of a client that is gone do not count', (t) => {
   const gone = client('a', [value('counter', 5), value('gauge', 5)], false);
   t.deepEqual(sumCounters([gone, client('b', [value('gauge', 1)])]), [value('counter', 5), value('gauge', 1)]);
