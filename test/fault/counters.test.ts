@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { type ClientCounters, type ConnectOptions, connect, type MetricSnapshot } from '../../src/index.js';
 import { counting } from '../conformance/fixtures/counting.js';
+import { failing, stripping } from '../fixtures/node/calls.js';
 import { startHostile } from '../fixtures/node/hostile.js';
 import { checkNoChildren, type Program, place, ROOT, run, runPython } from '../fixtures/node/program.js';
 import { type Child, startChild } from '../helpers/child.js';
@@ -14,14 +15,15 @@ test.afterEach.always('no child is left', checkNoChildren);
 
 type T = Parameters<typeof place>[0];
 
-async function startSidecar(t: T, path: string): Promise<Child> {
-  const child = await startChild(new URL('../conformance/fixtures/counting-sidecar.js', import.meta.url), { args: [path] });
+async function startSidecar(t: T, path: string, env: Record<string, string> = {}): Promise<Child> {
+  const child = await startChild(new URL('../conformance/fixtures/counting-sidecar.js', import.meta.url), { args: [path], env });
   t.teardown(() => child.stop());
   return child;
 }
 
-async function startApp(t: T, options: ConnectOptions): Promise<Child> {
-  const child = await startChild(new URL('../conformance/fixtures/counting-app.js', import.meta.url), { args: [JSON.stringify(options)] });
+async function startApp(t: T, options: ConnectOptions, env: Record<string, string> = {}): Promise<Child> {
+  const args = [JSON.stringify(options)];
+  const child = await startChild(new URL('../conformance/fixtures/counting-app.js', import.meta.url), { args, env });
   t.teardown(() => child.stop());
   return child;
 }
@@ -109,6 +111,58 @@ test.serial('an app that may not have the memory counts for itself, and says why
   t.regex(String(reason), /shared memory for counters cannot be had: (ftruncate|fallocate) failed with EFBIG/);
   const [read] = await sidecar.ask<ClientCounters[]>('counters');
   t.is(read?.reason, reason as string);
+});
+
+const MEMORY_CALLS = ['memfd_create', 'ftruncate', 'fallocate', 'fcntl', 'mmap'];
+const ENOMEM = 12;
+
+/** Who counts 5 must see it counted, whatever fails; the sidecar reads it or both know why not. */
+async function countsOrSaysWhy(t: T, app: Child, sidecar: Child): Promise<string> {
+  await app.ask('ready');
+  await app.ask('count', 5);
+  t.is(await app.ask('echo', 5), 5);
+  const { counters } = await app.ask<{ counters: { available: boolean; reason?: string } }>('status');
+  const read = (await sidecar.ask<ClientCounters[]>('counters')).find(({ peer }) => peer.pid === app.pid);
+  t.deepEqual([read?.available, read?.reason], [counters.available, counters.reason]);
+  if (counters.available) t.is(valueOfBeats(read?.metrics ?? []), 5);
+  else t.truthy(counters.reason);
+  return counters.reason ?? 'read';
+}
+
+test.serial('an app whose n-th system call for memory fails counts all the same, for every n', async (t) => {
+  const { path } = place(t);
+  const sidecar = await startSidecar(t, path);
+  const outcomes: string[] = [];
+  for (let n = 1; n <= 6; n++) {
+    const app = await startApp(
+      t,
+      { path, transport: 'socket' },
+      failing({ calls: MEMORY_CALLS, nth: n, does: ENOMEM, from: 'pillion.node' }),
+    );
+    outcomes.push(await countsOrSaysWhy(t, app, sidecar));
+    await app.stop();
+  }
+  t.deepEqual(
+    outcomes.map((outcome) => /(\S+) failed with ENOMEM/.exec(outcome)?.[1] ?? outcome),
+    ['memfd_create', 'ftruncate', 'fallocate', 'mmap', 'fcntl(F_ADD_SEALS)', 'read'],
+  );
+});
+
+test.serial('a sidecar that cannot map counters says so, and everything else works', async (t) => {
+  const { path } = place(t);
+  const sidecar = await startSidecar(t, path, failing({ calls: ['mmap'], nth: 0, does: ENOMEM, from: 'pillion.node' }));
+  const app = await startApp(t, { path, transport: 'socket' });
+  t.regex(await countsOrSaysWhy(t, app, sidecar), /^the server cannot map the counters: mmap/);
+});
+
+test.serial('where descriptors get lost on the way the counters are not read, and everything else works', async (t) => {
+  const { path } = place(t);
+  const sidecar = await startSidecar(t, path);
+  for (const transport of ['auto', 'socket'] as const) {
+    const app = await startApp(t, { path, transport }, stripping());
+    t.is(await countsOrSaysWhy(t, app, sidecar), 'the descriptor of the counters did not arrive');
+    await app.stop();
+  }
 });
 
 for (const transport of ['shm', 'socket'] as const) {

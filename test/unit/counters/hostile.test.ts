@@ -128,13 +128,12 @@ test('what an entry said cannot be changed later', (t) => {
   table.histogram('h', undefined).observe(1);
   const before = reader.snapshot();
   const used = new Uint32Array(buffer)[USED_WORD] as number;
+  t.is(before.length, 2);
   // All but the numbers, which are found where they were.
-  const cells = before.length > 0 ? new Float64Array(buffer).slice() : new Float64Array();
   new Uint8Array(buffer).fill(0xff, 0, USED_WORD * 4);
   const words = new Uint32Array(buffer);
   for (let start = COUNTER_HEADER_BYTES / 4; start < (COUNTER_HEADER_BYTES + used) / 4; start += 16)
     words.fill(0xffffffff, start, start + 4);
-  t.true(cells.length > 0);
   t.deepEqual(reader.snapshot(), before);
 });
 
