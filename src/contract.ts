@@ -1,3 +1,4 @@
+import type { MetricDefinition } from './counters/definitions.js';
 import { PillionError } from './errors.js';
 import { type Codec, type CodecName, resolveCodec } from './protocol/codec.js';
 import { MAX_NAMES } from './protocol/names.js';
@@ -109,7 +110,8 @@ export interface BroadcastDefinition<T = unknown> {
 }
 
 /* biome-ignore-start lint/suspicious/noExplicitAny: any definition, whatever its payload; unknown would not be assignable both ways */
-export type Definition =
+/** What travels as messages. */
+export type MessageDefinition =
   | EventDefinition<any>
   | MethodDefinition<any, any>
   | StreamDefinition<any, any>
@@ -118,6 +120,7 @@ export type Definition =
   | StateDefinition<any>
   | BroadcastDefinition<any>;
 /* biome-ignore-end lint/suspicious/noExplicitAny: see above */
+export type Definition = MessageDefinition | MetricDefinition;
 export type Definitions = Readonly<Record<string, Definition>>;
 
 /** The typed list of what an app and its sidecar say to each other. Both import the same one. */
@@ -200,7 +203,16 @@ export function broadcast<T = void>(options: BroadcastOptions = {}): BroadcastDe
   return { kind: 'broadcast', codec: checkedCodec(options.codec), slowClient };
 }
 
-const KINDS: readonly string[] = ['event', 'method', 'stream', 'upload', 'duplex', 'state', 'broadcast'] satisfies Definition['kind'][];
+const MESSAGE_KINDS: readonly string[] = [
+  'event',
+  'method',
+  'stream',
+  'upload',
+  'duplex',
+  'state',
+  'broadcast',
+] satisfies MessageDefinition['kind'][];
+const KINDS = [...MESSAGE_KINDS, 'counter', 'gauge', 'histogram'];
 
 const CONTRACT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
@@ -218,7 +230,7 @@ export function contract<const D extends Definitions>(name: string, definitions:
   if (entries.length > MAX_NAMES) throw invalid(`a contract has at most ${MAX_NAMES} names, this one has ${entries.length}`);
   for (const [key, definition] of entries) {
     if (key.length === 0 || key.length > 256) throw invalid(`"${key}" is not a name: 1 to 256 characters`);
-    if (!KINDS.includes(definition?.kind)) throw invalid(`"${key}" is not made by ${KINDS.join('(), ')}()`);
+    if (!isMessage(definition) && !isMetric(definition)) throw invalid(`"${key}" is not made by ${KINDS.join('(), ')}()`);
   }
   return Object.freeze({ name, definitions: Object.freeze({ ...definitions }) });
 }
@@ -228,6 +240,24 @@ function milliseconds(name: string, value: unknown, fallback: number): number {
   if (typeof value !== 'number' || !(value >= 0 && value <= 60_000))
     throw invalid(`${name}=${String(value)} is not a number from 0 to 60000`);
   return value;
+}
+
+/** What travels as messages, in the order of the name table. */
+export function messagesOf(definitions: Definitions): [name: string, MessageDefinition][] {
+  return Object.entries(definitions).filter((entry): entry is [string, MessageDefinition] => isMessage(entry[1]));
+}
+
+/** What does not travel: numbers in shared memory. */
+export function metricsOf(definitions: Definitions): [name: string, MetricDefinition][] {
+  return Object.entries(definitions).filter((entry): entry is [string, MetricDefinition] => isMetric(entry[1]));
+}
+
+function isMessage(definition: Definition | undefined): definition is MessageDefinition {
+  return MESSAGE_KINDS.includes(definition?.kind as string);
+}
+
+function isMetric(definition: Definition | undefined): definition is MetricDefinition {
+  return definition?.kind === 'counter' || definition?.kind === 'gauge' || definition?.kind === 'histogram';
 }
 
 function checkedCodec(codec: CodecName | Codec = 'msgpack'): CodecName | Codec {
