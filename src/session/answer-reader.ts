@@ -5,6 +5,7 @@ import {
   CANCEL,
   CREDIT,
   checkControlLength,
+  checkCredit,
   checkTag,
   END,
   ERROR,
@@ -133,6 +134,7 @@ export class AnswerReader {
         listener.streams.onEnd(id);
         break;
       case CREDIT:
+        checkCredit(id, consumer.aux);
         listener.streams.onCredit(id, consumer.aux);
         break;
       case CANCEL:
