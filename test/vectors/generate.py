@@ -187,7 +187,8 @@ def message(name, kind, target, correlation, aux, payload, capacity, flags=0, se
             break
     return {
         "name": name, "kindName": kind, "sender": sender or senders_of(kind, target)[0], "ringCapacity": capacity,
-        "largestRecord": capacity // 4, "target": target, "correlation": correlation, "aux": aux, "flags": flags, "payload": payload.hex(), "records": records,
+        "largestRecord": capacity // 4, "target": target, "correlation": correlation, "aux": aux,
+        "flags": flags, "payload": payload.hex(), "records": records,
     }
 
 
