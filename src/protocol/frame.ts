@@ -105,6 +105,12 @@ export function checkControlLength(tag: number, payloadLength: number): void {
     throw new ProtocolError(`a frame of kind ${nameOfKind(kind)} carries ${payloadLength} bytes, allowed are ${allowed}`);
 }
 
+/** Throws ProtocolError unless a CREDIT frame that came as a record grants something to a stream, `aux` read as a signed number. */
+export function checkCredit(id: number, aux: number): void {
+  if (id === 0) throw new ProtocolError('a released position came as a record');
+  if (aux <= 0) throw new ProtocolError(`stream ${id} was granted ${aux >>> 0} bytes, which cannot be`);
+}
+
 /** The payload of an ERROR frame. */
 export interface ErrorPayload {
   code: string;

@@ -6,6 +6,7 @@ import {
   CANCEL,
   CREDIT,
   checkControlLength,
+  checkCredit,
   checkTag,
   END,
   ERROR,
@@ -134,6 +135,7 @@ export class AnswerReader {
         listener.streams.onEnd(id);
         break;
       case CREDIT:
+        checkCredit(id, consumer.aux);
         listener.streams.onCredit(id, consumer.aux);
         break;
       case CANCEL:

@@ -1,4 +1,4 @@
-import { EVENT, kindOf, targetOf } from '../protocol/frame.js';
+import { CALL, END, EVENT, kindOf, targetOf } from '../protocol/frame.js';
 import type { NameEntry } from '../protocol/names.js';
 import type { ClientMemory } from './client-memory.js';
 import type { FrameWriter } from './frame-writer.js';
@@ -27,7 +27,7 @@ export function carryOver(
 ): { events: number; isKept(id: number): boolean } {
   const { names, pending, streams, writer, mayHaveRead } = options;
   // Calls whose records are not all in the ring start anew from the queue.
-  const inQueue = new Set(writer.queued.map((message) => message.correlationId));
+  const inQueue = new Set(writer.queued.filter(({ tag }) => kindOf(tag) === CALL).map((message) => message.correlationId));
   const inRing = new Set<number>();
   const { events } = replay(old.outbound, old.producer.cachedHead, old.producer.producerPosition | 0, next.producer, {
     isRedelivery: mayHaveRead,
@@ -47,15 +47,18 @@ export function carryOver(
       inRing.add(id);
       return true;
     },
+    keepEnd: (signedId) => inRing.has(signedId >>> 0),
   });
+  const isKept = (id: number): boolean => inQueue.has(id) || inRing.has(id);
+  writer.keepOnly(({ tag, correlationId }) => kindOf(tag) !== END || isKept(correlationId));
   writer.useRing(next.producer);
   for (const call of [...pending.values()]) {
-    if (inQueue.has(call.id) || inRing.has(call.id)) continue;
+    if (isKept(call.id)) continue;
     if (call.payload === null) options.onLost(call);
     else writer.queueMessage(call.tag, call.id, timeLeftField(call.deadline - performance.now()), call.payload);
   }
   old.segment?.close();
-  return { events, isKept: (id) => inQueue.has(id) || inRing.has(id) };
+  return { events, isKept };
 }
 
 const calledKinds = new Set(['method', 'stream', 'upload', 'duplex']);

@@ -1,7 +1,7 @@
 import type { Channel } from '../channel/channel.js';
 import { PillionError, ProtocolError } from '../errors.js';
 import { copyOut, type PayloadCodec } from '../protocol/codec.js';
-import { CALL, CANCEL, kindOf, PONG, tagOf } from '../protocol/frame.js';
+import { CALL, CANCEL, END, kindOf, PONG, tagOf } from '../protocol/frame.js';
 import type { RingConsumer } from '../ring/consumer.js';
 import { privateCopy } from '../ring/copy.js';
 import type { RingProducer } from '../ring/producer.js';
@@ -518,7 +518,7 @@ export class ClientSession implements ConnectorHost, AnswerListener {
     }
     this.memory = next;
     // Everything else in the queue belongs to a conversation that is over.
-    this.writer.keepOnly((message) => kindOf(message.tag) === CALL);
+    this.writer.keepOnly(({ tag }) => kindOf(tag) === CALL || kindOf(tag) === END);
     const { events, isKept } = carryOver(old, next, {
       names: this.options.hello.names,
       pending: this.pending,

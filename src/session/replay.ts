@@ -1,5 +1,5 @@
 import { ProtocolError } from '../errors.js';
-import { CALL, CANCEL, checkTag, EVENT, flagsOf, kindOf, MORE, REDELIVERED, targetOf } from '../protocol/frame.js';
+import { CALL, CANCEL, checkTag, END, EVENT, flagsOf, kindOf, MORE, REDELIVERED, targetOf } from '../protocol/frame.js';
 import { copyBytes } from '../ring/copy.js';
 import { alignedLength, maxPayloadBytes, RECORD_HEADER_BYTES } from '../ring/layout.js';
 import type { RingMemory } from '../ring/memory.js';
@@ -12,6 +12,8 @@ export interface ReplayOptions {
   isOwnTarget(tag: number): boolean;
   /** Is this call to be sent again? `records` of its records lie in the old ring; 0 asks for its CANCEL. */
   keepCall(id: number, records: number): boolean;
+  /** Was this call kept? Then the END of its items, said before there was anything to send, is too. */
+  keepEnd(id: number): boolean;
 }
 
 export interface ReplayResult {
@@ -69,15 +71,16 @@ function readRecords({ words, capacity }: RingMemory, from: number, to: number):
  * The records of whole messages that are to be sent again. A client has at most one event and one call unfinished at a time, so fragments of a message
  * follow each other, but for the other kind in between.
  */
-function completeMessages(records: OldRecord[], { isOwnTarget, keepCall }: ReplayOptions): Set<OldRecord> {
+function completeMessages(records: OldRecord[], { isOwnTarget, keepCall, keepEnd }: ReplayOptions): Set<OldRecord> {
   const unfinished = new Map<number, OldRecord[]>();
   const kept = new Set<OldRecord>();
   for (const record of records) {
     const { tag, id, length } = record;
     const kind = kindOf(tag);
-    if (!isOwn(tag) || (kind === CANCEL ? length !== 0 : !isOwnTarget(tag))) continue;
-    if (kind === CANCEL) {
-      if (keepCall(id, 0)) kept.add(record);
+    const isControl = kind === CANCEL || kind === END;
+    if (!isOwn(tag) || (isControl ? length !== 0 : !isOwnTarget(tag))) continue;
+    if (isControl) {
+      if (kind === CANCEL ? keepCall(id, 0) : keepEnd(id)) kept.add(record);
       continue;
     }
     const begun = unfinished.get(kind) ?? [];
@@ -100,7 +103,7 @@ function continues(begun: OldRecord[], { tag, id, aux }: OldRecord): boolean {
 function isOwn(tag: number): boolean {
   try {
     checkTag(tag, 'client');
-    return [EVENT, CALL, CANCEL].includes(kindOf(tag));
+    return [EVENT, CALL, CANCEL, END].includes(kindOf(tag));
   } catch {
     return false;
   }

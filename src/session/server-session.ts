@@ -9,6 +9,7 @@ import {
   CANCEL,
   CREDIT,
   checkControlLength,
+  checkCredit,
   checkTag,
   END,
   ERROR,
@@ -18,6 +19,7 @@ import {
   GOODBYE,
   ITEM,
   kindOf,
+  META,
   MORE,
   PING,
   PONG,
@@ -215,6 +217,7 @@ export class ServerSession {
       case CREDIT:
         checkControlLength(tag, consumer.payloadLength);
         this.releases.pass(consumer.readPosition);
+        checkCredit(consumer.correlationId, consumer.aux);
         this.isAsync = true;
         this.streams.onCredit(consumer.correlationId >>> 0, consumer.aux);
         break;
@@ -384,6 +387,10 @@ export class ServerSession {
     const id = consumer.correlationId >>> 0;
     const hasMore = (flagsOf(tag) & MORE) !== 0;
     const { payloadOffset, payloadLength, aux } = consumer;
+    if (payloadLength > 0 && (flagsOf(tag) & META) === 0 && (route.kind === 'upload' || route.kind === 'duplex'))
+      throw new ProtocolError(`"${route.name}" is opened without a request, but came with ${payloadLength} bytes`);
+    if (aux < 0 && (route.kind === 'stream' || route.kind === 'duplex') && !this.reassembly.has(CALL, id))
+      throw new ProtocolError(`"${route.name}" was opened with a credit of ${aux >>> 0} bytes, which cannot be`);
     this.releases.pass(consumer.readPosition);
     if (!hasMore && (this.reassembly.isEmpty || !this.reassembly.has(CALL, id))) {
       this.takeCall(route, id, aux, null);

@@ -74,10 +74,7 @@ export class ServerStreams {
     const stream = new ServerStream(opening);
     const { kind, id, credit, format } = opening;
     this.streams.set(id, stream);
-    if (kind !== 'upload') {
-      stream.sender = new ItemSender(this.host.writer, id, format, 0);
-      stream.sender.grant(credit);
-    }
+    if (kind !== 'upload') stream.sender = new ItemSender(this.host.writer, id, format, credit);
     if (kind !== 'stream') {
       stream.isInputDone = false;
       stream.receiver = new ItemReceiver(this.host.windowBytes, {

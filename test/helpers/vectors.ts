@@ -14,11 +14,12 @@ export interface FrameVector {
 }
 
 export interface FrameVectors {
-  names: { name: string; kind: 'event' | 'method'; codec: string }[];
+  names: { name: string; kind: string; codec: string }[];
   frames: FrameVector[];
   messages: {
     name: string;
     kindName: string;
+    sender: 'client' | 'server';
     ringCapacity: number;
     target: number;
     correlation: number;
@@ -27,6 +28,10 @@ export interface FrameVectors {
     payload: string;
     records: FrameVector[];
   }[];
+  headers: {
+    good: { name: string; payload: string; headers: Record<string, string>; value: string }[];
+    bad: { name: string; payload: string }[];
+  };
   reject: {
     ringCapacity: number;
     records: { name: string; sender: 'client' | 'server'; record?: string; header?: string; recordBytes?: number }[];

@@ -39,6 +39,7 @@ function replayToServer(old: TestRing, keepCall: boolean, isRedelivery: boolean)
     isRedelivery,
     isOwnTarget: (tag) => tag >>> 16 === ((tag & 0xff) === EVENT ? 0 : 1),
     keepCall: () => keepCall,
+    keepEnd: () => keepCall,
   });
   channel.ready();
   channel.ready();
