@@ -136,7 +136,7 @@ test('the theme follows the system until it is chosen, and the choice is remembe
 });
 
 test('the two panels of a chart stand beside each other on a desktop, and one below the other on a phone', async (t) => {
-  t.timeout(30_000);
+  t.timeout(90_000);
   if (!browser) return t.pass();
   const tab = await browser.newPage({ viewport: { width: 1280, height: 800 } });
   await tab.goto(pathToFileURL(page).href);
