@@ -3,10 +3,11 @@ import { EventEmitter } from 'node:events';
 import { debuglog } from 'node:util';
 import type { Peer, PeerRules } from './channel/peer.js';
 import { resolveSocketPath } from './channel/socket-path.js';
-import type { Contract, Definitions, EventNames, MethodNames, PayloadOf, RequestOf, ResponseOf } from './contract.js';
+import type { ClaimNames, Contract, Definitions, EventNames, MethodNames, PayloadOf, RequestOf, ResponseOf } from './contract.js';
 import { PillionError } from './errors.js';
 import {
   addonFor,
+  arenaBytesOption,
   configureWaiting,
   DEFAULT_CALL_TIMEOUT_MS,
   DEFAULT_HANDSHAKE_TIMEOUT_MS,
@@ -21,7 +22,9 @@ import {
 import { resolveCodec } from './protocol/codec.js';
 import type { TransportName } from './protocol/handshake.js';
 import { MAX_RING_BYTES } from './ring/layout.js';
+import type { Claim } from './session/claims.js';
 import { CALL_TAG, ClientSession, EVENT_TAG, type Target } from './session/client-session.js';
+import { defaultChecksViews } from './session/view-checks.js';
 import type { WaitOptions } from './session/waiters.js';
 import type { ClientStats } from './stats.js';
 
@@ -34,6 +37,13 @@ export interface ConnectOptions extends PeerRules {
   transport?: 'auto' | 'socket';
   /** Sizes of the two rings, powers of two; 256 KiB each by default. `toServer` bounds how much is buffered while no sidecar is there. */
   ringBytes?: { toServer?: number; toClient?: number };
+  /** Memory for claims, a multiple of 4,096 and at most the sidecar's `maxArenaBytes`; 0 by default: claims work, and are copied once when they are committed. */
+  arenaBytes?: number;
+  /**
+   * Claims get a view of their own, which becomes unusable when the claim is over, and whose bytes are copied into the arena on commit. Finds writes that come too late,
+   * and costs what claiming saves. Default: unless NODE_ENV is "production".
+   */
+  checkViews?: boolean;
   /** The largest message in either direction; 16 MiB by default. */
   maxMessageBytes?: number;
   /** How long `call` and `callSync` wait if they are not told; 5,000 ms by default. */
@@ -90,6 +100,7 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
   private readonly callTimeoutMs: number;
   private readonly contractName: string;
   private readonly ringBytes: number;
+  private readonly arenaBytes: number;
   private closing: Promise<void> | null = null;
 
   /** Use `connect`. */
@@ -108,6 +119,7 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
       ringBytesOption('ringBytes.toClient', options.ringBytes?.toClient),
     ] as const;
     this.ringBytes = ringBytes[0];
+    this.arenaBytes = arenaBytesOption(options.arenaBytes);
     const maxMessageBytes = integerOption('maxMessageBytes', options.maxMessageBytes, DEFAULT_MAX_MESSAGE_BYTES, 1, MAX_RING_BYTES);
     this.session = new ClientSession(
       {
@@ -117,6 +129,8 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
         noShmReason: reason,
         maySpin,
         ringBytes,
+        arenaBytes: this.arenaBytes,
+        checksViews: options.checkViews ?? defaultChecksViews(),
         maxMessageBytes,
         handshakeTimeoutMs: integerOption('handshakeTimeoutMs', options.handshakeTimeoutMs, DEFAULT_HANDSHAKE_TIMEOUT_MS, 1, 3_600_000),
         ...(options.allow === undefined ? {} : { allow: options.allow }),
@@ -126,6 +140,7 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
           clientId: randomUUID(),
           names: this.defineTargets(contract),
           ringBytes: [ringBytes[0], ringBytes[1]],
+          arenaBytes: this.arenaBytes,
           maxMessageBytes,
           features: [],
           pid: process.pid,
@@ -194,6 +209,20 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
     const target = this.events.get(name);
     if (target === undefined) throw this.unknown(name, 'event');
     return this.session.sendEvent(target, payload[0]);
+  }
+
+  /**
+   * Memory for an event of codec `raw`, in which it is written where the sidecar will read it: fill `view`, then `commit`. Null: there is no room now, or the client is
+   * closed. A claim that is neither committed nor aborted holds its memory until it is garbage, and is reported then.
+   *
+   * @throws PillionError ERR_PILLION_UNKNOWN_NAME, _INVALID_ARGUMENT, or _TOO_LARGE if it could never fit.
+   */
+  claim<N extends ClaimNames<D>>(name: N, bytes: number): Claim | null {
+    const target = this.events.get(name);
+    if (target === undefined) throw this.unknown(name, 'event');
+    if (target.codec.name !== 'raw')
+      throw invalidArgument(`"${name}" has codec "${target.codec.name}": only events of codec "raw" can be claimed`);
+    return this.session.claim(target, bytes, this.claim);
   }
 
   /**
@@ -287,6 +316,10 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
       callsPending: session.pendingCount,
       bufferedBytes: session.bufferedBytes,
       ringBytes: this.ringBytes,
+      claimsOpen: session.claims.openCount,
+      claimsLeaked: session.claims.leakedCount,
+      arenaUsedBytes: session.arenaUsedBytes,
+      arenaBytes: this.arenaBytes,
     };
   }
 }

@@ -11,6 +11,16 @@ export interface EventOptions {
   codec?: CodecName | Codec;
 }
 
+/** Options of an `event` of plain bytes. */
+export interface RawEventOptions {
+  codec: 'raw';
+  /**
+   * The handler gets a view of the bytes where they lie, without a copy: valid until the handler is done, or what `context.retain()` returned was called. The app that sent
+   * them can still change them while they are looked at. Default false: a copy.
+   */
+  borrow?: boolean;
+}
+
 /** Options of `method`. */
 export interface MethodOptions {
   /** How requests and responses become bytes. Default `msgpack`. */
@@ -27,6 +37,12 @@ export interface EventDefinition<T = unknown> {
   readonly kind: 'event';
   readonly codec: CodecName | Codec;
   readonly [types]?: { payload: T };
+}
+
+/** An event whose payload is the bytes themselves: it may be claimed, and borrowed. */
+export interface RawEventDefinition<T = Uint8Array> extends EventDefinition<T> {
+  readonly codec: 'raw';
+  readonly borrow: boolean;
 }
 
 /** Something the app asks the sidecar. */
@@ -49,6 +65,8 @@ export interface Contract<D extends Definitions = Definitions> {
 
 /** Names of a contract's events, and the payload of one. */
 export type EventNames<D extends Definitions> = { [N in keyof D]: D[N] extends EventDefinition<infer _> ? N : never }[keyof D] & string;
+/** Names of the events that can be claimed: those whose codec is `raw`. */
+export type ClaimNames<D extends Definitions> = { [N in keyof D]: D[N] extends RawEventDefinition<infer _> ? N : never }[keyof D] & string;
 export type PayloadOf<D extends Definitions, N extends keyof D> = D[N] extends EventDefinition<infer T> ? T : never;
 
 /** Names of a contract's methods, and the request and response of one. */
@@ -60,8 +78,13 @@ export type RequestOf<D extends Definitions, N extends keyof D> = D[N] extends M
 export type ResponseOf<D extends Definitions, N extends keyof D> = D[N] extends MethodDefinition<infer _Req, infer Res> ? Res : never;
 
 /** Defines an event with payload `T`. */
-export function event<T = void>(options: EventOptions = {}): EventDefinition<NoInfer<T>> {
-  return { kind: 'event', codec: checkedCodec(options.codec) };
+export function event<T extends Uint8Array = Uint8Array>(options: RawEventOptions): RawEventDefinition<NoInfer<T>>;
+export function event<T = void>(options?: EventOptions): EventDefinition<NoInfer<T>>;
+export function event(options: EventOptions | RawEventOptions = {}): EventDefinition {
+  const codec = checkedCodec(options.codec);
+  const borrow = 'borrow' in options && options.borrow === true;
+  if (borrow && codec !== 'raw') throw invalid('only the bytes of codec "raw" can be borrowed');
+  return codec === 'raw' ? ({ kind: 'event', codec, borrow } as RawEventDefinition) : { kind: 'event', codec };
 }
 
 /** Defines a method with request `Req` and response `Res`. */

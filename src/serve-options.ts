@@ -5,12 +5,14 @@ import {
   addonFor,
   configureWaiting,
   DEFAULT_HANDSHAKE_TIMEOUT_MS,
+  DEFAULT_MAX_ARENA_BYTES,
   DEFAULT_MAX_MESSAGE_BYTES,
   DEFAULT_MAX_RING_BYTES,
   integerOption,
   type WaitPreset,
 } from './options.js';
-import { MAX_RING_BYTES } from './ring/layout.js';
+import { MAX_ARENA_BYTES, MAX_RING_BYTES } from './ring/layout.js';
+import { defaultChecksViews } from './session/view-checks.js';
 
 export interface ServeOptions extends PeerRules {
   /** Where to listen. Default: `PILLION_SOCKET`, else `<runtime dir>/pillion/<contract>.sock`. Its directory must be ours with mode 0700. */
@@ -25,6 +27,13 @@ export interface ServeOptions extends PeerRules {
   transport?: 'auto' | 'socket';
   /** The largest ring that a client may bring; 64 MiB by default. */
   maxRingBytes?: number;
+  /** The largest arena that a client may bring for its claims; 64 MiB by default. */
+  maxArenaBytes?: number;
+  /**
+   * Handlers of borrowing events get a copy that becomes unusable when it is given back, in place of the memory itself. Finds uses that come too late, and costs
+   * what borrowing saves. Default: unless NODE_ENV is "production".
+   */
+  checkViews?: boolean;
   /** The largest message in either direction; 16 MiB by default. */
   maxMessageBytes?: number;
   /** Connections at once, in all and per user; 1,024 each by default. */
@@ -51,6 +60,8 @@ export interface ServerSettings {
   takeover: boolean;
   transport: 'auto' | 'socket';
   maxRingBytes: number;
+  maxArenaBytes: number;
+  checksViews: boolean;
   maxMessageBytes: number;
   maxConnections: number;
   maxConnectionsPerUid: number;
@@ -81,6 +92,8 @@ export function checkServeOptions(options: ServeOptions): ServerSettings {
     takeover: options.takeover === true,
     transport: options.transport ?? 'auto',
     maxRingBytes: integerOption('maxRingBytes', options.maxRingBytes, DEFAULT_MAX_RING_BYTES, 4096, MAX_RING_BYTES),
+    maxArenaBytes: integerOption('maxArenaBytes', options.maxArenaBytes, DEFAULT_MAX_ARENA_BYTES, 0, MAX_ARENA_BYTES),
+    checksViews: options.checkViews ?? defaultChecksViews(),
     maxMessageBytes: integerOption('maxMessageBytes', options.maxMessageBytes, DEFAULT_MAX_MESSAGE_BYTES, 1, MAX_RING_BYTES),
     maxConnections: integerOption('maxConnections', options.maxConnections, 1024, 1, 1_000_000),
     maxConnectionsPerUid: integerOption('maxConnectionsPerUid', options.maxConnectionsPerUid, 1024, 1, 1_000_000),

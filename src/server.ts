@@ -4,22 +4,24 @@ import { debuglog } from 'node:util';
 import type { Channel } from './channel/channel.js';
 import type { HandshakeStream, NativeHandshakeStream } from './channel/handshake-stream.js';
 import { Listener } from './channel/listener.js';
+import { ArenaLoans, noLoans } from './channel/loans.js';
 import type { Peer } from './channel/peer.js';
 import { ShmChannel } from './channel/shm.js';
 import { SocketChannel } from './channel/socket.js';
 import { resolveSocketPath } from './channel/socket-path.js';
 import { requestTakeover } from './channel/takeover.js';
 import { type Welcomed, welcome } from './channel/welcome.js';
-import type { Contract, Definitions, EventDefinition, MethodDefinition } from './contract.js';
+import type { Contract, Definition, Definitions, EventDefinition, MethodDefinition } from './contract.js';
 import { messageOf, PillionError } from './errors.js';
 import type { NativeAddon, NativeSegment } from './native.js';
 import { invalidArgument, LIBRARY_RUNTIME, timeoutOption } from './options.js';
 import { builtInCodec, resolveCodec } from './protocol/codec.js';
 import type { Hello } from './protocol/handshake.js';
 import type { NameEntry } from './protocol/names.js';
-import { privateRing, ringsOfSegment } from './ring/memory.js';
+import { arenaOfSegment, privateRing, ringsOfSegment } from './ring/memory.js';
 import { RingProducer } from './ring/producer.js';
 import { checkServeOptions, type ServeOptions, type ServerSettings } from './serve-options.js';
+import type { EventContext } from './session/borrow.js';
 import type { HandlerContext } from './session/handler-context.js';
 import { type Handler, type Route, ServerSession } from './session/server-session.js';
 import { newServerCounters, type ServerStats } from './stats.js';
@@ -29,7 +31,7 @@ const debug = debuglog('pillion');
 /** What the sidecar does for each name of the contract. */
 export type Handlers<D extends Definitions> = {
   [N in keyof D]: D[N] extends EventDefinition<infer T>
-    ? (payload: T, context: HandlerContext) => void | Promise<void>
+    ? (payload: T, context: EventContext) => void | Promise<void>
     : D[N] extends MethodDefinition<infer Req, infer Res>
       ? (request: Req, context: HandlerContext) => Res | Promise<Res>
       : never;
@@ -121,6 +123,7 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
           addon: settings.transport === 'socket' ? null : settings.addon,
           noShmReason: settings.noShmReason,
           maxRingBytes: settings.maxRingBytes,
+          maxArenaBytes: settings.maxArenaBytes,
           timeoutMs: settings.handshakeTimeoutMs,
           closeDescriptor: (descriptor) => settings.addon?.closeDescriptor(descriptor),
           answer: {
@@ -185,11 +188,12 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
       maxMessageBytes: settings.maxMessageBytes,
       maxQueuedBytes: settings.maxQueuedBytes,
       exposeStacks: settings.exposeStacks,
+      checksViews: settings.checksViews,
       counters,
       onHandlerError: (error, name, context) => this.onHandlerError(error, name, context),
       onEnd: (error) => {
         this.sessions.delete(session);
-        segment?.close();
+        session.whenReturned(() => segment?.close());
         if (error !== null) counters.clientsRefused++;
         debug('%s: client %s left: %s', this.contract.name, client.clientId, error?.message ?? 'hung up');
         this.emitLater('disconnect', client, error);
@@ -211,7 +215,14 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
     const own = resolveCodec(definition.codec);
     const codec = own.name === codecName ? own : builtInCodec(codecName);
     if (codec === undefined) return unknown(`the sidecar does not know codec "${codecName}" of "${name}"`);
-    return { name, kind, codec, problem: '', handler: this.handlers[name] as Handler };
+    return {
+      name,
+      kind,
+      codec,
+      problem: '',
+      handler: this.handlers[name] as Handler,
+      isBorrowed: isBorrowing(definition) && codecName === 'raw',
+    };
   }
 
   private onHandlerError(error: unknown, name: string, context: HandlerContext): void {
@@ -303,14 +314,20 @@ export async function serve<D extends Definitions>(
   return server;
 }
 
+function isBorrowing(definition: Definition): boolean {
+  return 'borrow' in definition && definition.borrow === true;
+}
+
 function shmChannel(addon: NativeAddon, stream: NativeHandshakeStream, segment: NativeSegment): Channel {
   const [inbound, outbound] = ringsOfSegment(segment.buffer, segment.headerBytes, segment.capacities);
   // First what a client's positions can make fail: until then the stream still owns the socket, and closes it.
   const producer = new RingProducer(outbound);
-  return new ShmChannel(addon, stream.intoNative(), segment, producer, inbound, 0);
+  const arena = arenaOfSegment(segment.arena);
+  return new ShmChannel(addon, stream.intoNative(), segment, producer, inbound, 0, arena === null ? noLoans : new ArenaLoans(arena));
 }
 
 function socketChannel(stream: HandshakeStream, hello: Hello): Channel {
   const memory = privateRing(hello.ringBytes[1]);
-  return new SocketChannel(stream.intoSocket(), { memory, producer: new RingProducer(memory) }, hello.ringBytes[0], true);
+  const outbox = { memory, producer: new RingProducer(memory), arena: null };
+  return new SocketChannel(stream.intoSocket(), outbox, { ringBytes: hello.ringBytes[0], arenaBytes: hello.arenaBytes ?? 0 }, true);
 }

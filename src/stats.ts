@@ -20,6 +20,12 @@ export interface ClientStats {
   bufferedBytes: number;
   /** Size of the ring that they are in. */
   ringBytes: number;
+  /** Claims neither committed nor aborted; and those of them that were dropped, and found by the garbage collector. */
+  claimsOpen: number;
+  claimsLeaked: number;
+  /** Bytes of the arena that open claims and events which the sidecar has not released take; and its size. */
+  arenaUsedBytes: number;
+  arenaBytes: number;
 }
 
 /** What a server has done so far. */
@@ -37,10 +43,15 @@ export interface ServerStats {
   callsHandled: number;
   /** Handlers that threw or rejected, of events and calls. */
   handlerErrors: number;
+  /** Events that were retained, and dropped without being released. */
+  viewsLeaked: number;
   doorbells: number;
 }
 
-export function newClientCounters(): Omit<ClientStats, 'callsPending' | 'bufferedBytes' | 'ringBytes'> {
+export function newClientCounters(): Omit<
+  ClientStats,
+  'callsPending' | 'bufferedBytes' | 'ringBytes' | 'claimsOpen' | 'claimsLeaked' | 'arenaUsedBytes' | 'arenaBytes'
+> {
   return {
     eventsSent: 0,
     eventsDropped: 0,
@@ -62,6 +73,7 @@ export function newServerCounters(): Omit<ServerStats, 'clients'> {
     eventsUnknown: 0,
     callsHandled: 0,
     handlerErrors: 0,
+    viewsLeaked: 0,
     doorbells: 0,
   };
 }

@@ -1,5 +1,6 @@
 import { EVENT, kindOf, targetOf } from '../protocol/frame.js';
 import type { NameEntry } from '../protocol/names.js';
+import type { Claims, ClaimTarget } from './claims.js';
 import type { ClientMemory } from './client-memory.js';
 import type { FrameWriter } from './frame-writer.js';
 import { type PendingCall, type PendingCalls, timeLeftField } from './pending-calls.js';
@@ -9,6 +10,7 @@ export interface CarryOverOptions {
   names: readonly NameEntry[];
   pending: PendingCalls;
   writer: FrameWriter;
+  claims: Claims<ClaimTarget>;
   /** The last server may have taken messages beyond its head. */
   mayHaveRead: boolean;
   /** The call was taken by the last server, or nobody knows, and it may not be carried out twice. */
@@ -26,6 +28,7 @@ export function carryOver(old: ClientMemory, next: ClientMemory, options: CarryO
   const inRing = new Set<number>();
   const { events } = replay(old.outbound, old.producer.cachedHead, old.producer.producerPosition | 0, next.producer, {
     isRedelivery: mayHaveRead,
+    arenas: old.arena !== null && next.arena !== null ? { old: old.arena, next: next.arena } : null,
     isOwnTarget: (tag) => names[targetOf(tag)]?.kind === (kindOf(tag) === EVENT ? 'event' : 'method'),
     keepCall: (signedId, records) => {
       const id = signedId >>> 0;
@@ -44,6 +47,7 @@ export function carryOver(old: ClientMemory, next: ClientMemory, options: CarryO
     if (call.payload === null) options.onLost(call);
     else writer.queueMessage(call.tag, call.id, timeLeftField(call.deadline - performance.now()), call.payload);
   }
-  old.segment?.close();
+  old.segment?.closeRings();
+  if (old.arena !== null) options.claims.retire(old.arena);
   return events;
 }

@@ -7,6 +7,7 @@ import { privateCopy } from '../ring/copy.js';
 import { newClientCounters } from '../stats.js';
 import { type AnswerListener, AnswerReader } from './answer-reader.js';
 import { carryOver } from './carry-over.js';
+import { type Claim, type ClaimHost, Claims } from './claims.js';
 import { type ClientMemory, createMemory, privateMemory } from './client-memory.js';
 import { type Connection, Connector, type ConnectorHost, type ConnectorOptions } from './connector.js';
 import { FrameWriter, NOTHING } from './frame-writer.js';
@@ -31,6 +32,10 @@ export interface SessionOptions extends ConnectorOptions {
   /** Is there a processor for the sidecar while this thread waits? */
   maySpin: boolean;
   maxMessageBytes: number;
+  /** 0: claims are private memory. */
+  arenaBytes: number;
+  /** Are views of claims made unusable when the claim is over? */
+  checksViews: boolean;
 }
 
 /** Answers to pings that may wait for space, besides the calls that do. */
@@ -50,7 +55,7 @@ const noop = (): void => {};
  * One client's side of the conversation over however many connections it takes. Messages go into the ring whether or not a server is there; what a dead server
  * has not released goes into the ring of the next connection.
  */
-export class ClientSession implements ConnectorHost, AnswerListener {
+export class ClientSession implements ConnectorHost, AnswerListener, ClaimHost<Target> {
   readonly counters = newClientCounters();
   connection: Connection | null = null;
   isClosed = false;
@@ -64,6 +69,7 @@ export class ClientSession implements ConnectorHost, AnswerListener {
   private readonly writer: FrameWriter;
   private readonly answers: AnswerReader;
   private readonly inline: InlineWait;
+  readonly claims: Claims<Target>;
   memory: ClientMemory;
   /** The server said GOODBYE, its last word: what lies beyond its head it has never taken. */
   private isLeftInOrder = false;
@@ -82,13 +88,14 @@ export class ClientSession implements ConnectorHost, AnswerListener {
     this.memory = this.createMemory();
     this.writer = new FrameWriter(this.memory.producer, () => this.updateWaits());
     this.inline = new InlineWait(options.addon, options.maySpin);
+    this.claims = new Claims(this, options.checksViews);
     this.connector = new Connector(options, this);
     void this.connector.connect();
   }
 
   private createMemory(): ClientMemory {
-    const { isSocketWanted, addon, noShmReason, ringBytes } = this.options;
-    return isSocketWanted ? privateMemory(undefined, ringBytes) : createMemory(addon, noShmReason, ringBytes);
+    const { isSocketWanted, addon, noShmReason, ringBytes, arenaBytes } = this.options;
+    return isSocketWanted ? privateMemory(undefined, ringBytes, arenaBytes) : createMemory(addon, noShmReason, ringBytes, arenaBytes);
   }
 
   // --- sending --------------------------------------------------------------------------------------------------
@@ -105,10 +112,14 @@ export class ClientSession implements ConnectorHost, AnswerListener {
       this.counters.eventsDropped++;
       return false;
     }
+    this.onAccepted();
+    return true;
+  }
+
+  private onAccepted(): void {
     this.nextSequence = (this.nextSequence + 1) | 0;
     this.counters.eventsSent++;
     this.connection?.channel.announceEvents();
-    return true;
   }
 
   private tryWriteEvent(target: Target, payload: Encoded): boolean {
@@ -117,6 +128,38 @@ export class ClientSession implements ConnectorHost, AnswerListener {
     } catch (error) {
       this.dropConnectionOn(error);
       return this.writer.tryWriteEvent(target.tag, this.nextSequence, payload);
+    }
+  }
+
+  claim(target: Target, bytes: number, caller: unknown): Claim | null {
+    return this.claims.claim(target, bytes, caller);
+  }
+
+  /** ClaimHost. */
+  checkEvent(target: Target, length: number): void {
+    this.checkLength(length, target);
+    if (this.memory.arena === null) this.writer.checkEventLength(length);
+  }
+
+  acceptEvent(write: (sequence: number) => boolean): boolean {
+    let isWritten: boolean;
+    try {
+      isWritten = write(this.nextSequence);
+    } catch (error) {
+      this.dropConnectionOn(error);
+      isWritten = write(this.nextSequence);
+    }
+    if (!isWritten) return false;
+    this.memory.producer.publish();
+    this.onAccepted();
+    return true;
+  }
+
+  refreshHead(): void {
+    try {
+      this.memory.producer.refreshHead();
+    } catch (error) {
+      this.dropConnectionOn(error);
     }
   }
 
@@ -442,7 +485,7 @@ export class ClientSession implements ConnectorHost, AnswerListener {
   }
 
   moveToPrivateMemory(reason: string): void {
-    this.renewMemory(privateMemory(reason, this.options.ringBytes), false);
+    this.renewMemory(privateMemory(reason, this.options.ringBytes, this.options.arenaBytes), false);
   }
 
   /** The server is gone. What it had answered is still read; what it had not released goes to the next one. */
@@ -481,6 +524,7 @@ export class ClientSession implements ConnectorHost, AnswerListener {
       names: this.options.hello.names,
       pending: this.pending,
       writer: this.writer,
+      claims: this.claims,
       mayHaveRead,
       onLost: (call) => {
         this.pending.take(call.id);
@@ -509,6 +553,7 @@ export class ClientSession implements ConnectorHost, AnswerListener {
     this.readyWaiters.settleAll(error);
     this.flushWaiters.settleAll(error);
     this.memory.segment?.close();
+    this.claims.close();
   }
 
   /** Why there is no connection, as far as is known. */
@@ -522,6 +567,12 @@ export class ClientSession implements ConnectorHost, AnswerListener {
 
   get doorbells(): number {
     return this.counters.doorbells + (this.connection?.channel.doorbellCount ?? 0);
+  }
+
+  get arenaUsedBytes(): number {
+    if (this.isClosed) return 0;
+    this.claims.reclaim();
+    return this.memory.arena?.usedBytes ?? 0;
   }
 
   get bufferedBytes(): number {

@@ -1,4 +1,5 @@
 import type { Channel } from '../channel/channel.js';
+import type { LentPayload } from '../channel/loans.js';
 import type { Peer } from '../channel/peer.js';
 import { PillionError, ProtocolError } from '../errors.js';
 import { copyOut, type PayloadCodec } from '../protocol/codec.js';
@@ -14,6 +15,7 @@ import {
   flagsOf,
   GOODBYE,
   kindOf,
+  LOAN,
   MORE,
   PING,
   PONG,
@@ -24,6 +26,7 @@ import {
 } from '../protocol/frame.js';
 import type { RingConsumer } from '../ring/consumer.js';
 import type { newServerCounters } from '../stats.js';
+import { RetainableContext, type Stay } from './borrow.js';
 import { FrameWriter, NOTHING } from './frame-writer.js';
 import { Context, type HandlerContext } from './handler-context.js';
 import { errorPayload, isThenable, settleWith } from './handler-result.js';
@@ -32,11 +35,15 @@ import { type Held, ReleaseQueue } from './release-queue.js';
 /** Records handled before the ring's space is given back and others get their turn. */
 const BATCH = 256;
 
+function isLent(message: Reassembled | LentPayload | null): message is LentPayload {
+  return message !== null && 'isPrivate' in message;
+}
+
 const replyTag = tagOf(REPLY, 0, 0);
 const errorTag = tagOf(ERROR, 0, 0);
 
 // biome-ignore lint/suspicious/noExplicitAny: the contract's types end here
-export type Handler = (payload: any, context: HandlerContext) => unknown;
+export type Handler = (payload: any, context: any) => unknown;
 
 /** An entry of the client's name table, resolved to what this server has. */
 export interface Route {
@@ -46,6 +53,8 @@ export interface Route {
   readonly handler: Handler | null;
   readonly codec: PayloadCodec | null;
   readonly problem: string;
+  /** The handler looks at the bytes where they are. */
+  readonly isBorrowed?: boolean;
 }
 
 export interface ServerSessionOptions {
@@ -57,6 +66,7 @@ export interface ServerSessionOptions {
   /** Replies waiting for a client that does not read; beyond this its requests are not read either. */
   maxQueuedBytes: number;
   exposeStacks: boolean;
+  checksViews: boolean;
   counters: ReturnType<typeof newServerCounters>;
   onHandlerError(error: unknown, name: string, context: HandlerContext): void;
   onEnd(error: Error | null): void;
@@ -82,6 +92,12 @@ export class ServerSession {
   private isAsync = false;
   private eventsInBatch = 0;
   private onIdle: (() => void) | null = null;
+  /** Borrowed views that somebody may still look at. */
+  private borrowed = 0;
+  private onReturned: (() => void) | null = null;
+  private readonly onReturn = (): void => {
+    if (--this.borrowed === 0) this.onReturned?.();
+  };
 
   constructor(options: ServerSessionOptions) {
     this.options = options;
@@ -197,6 +213,12 @@ export class ServerSession {
     const flags = flagsOf(tag);
     const sequence = consumer.correlationId;
     const { payloadOffset, payloadLength, readPosition } = consumer;
+    if ((flags & LOAN) !== 0) {
+      const loan = this.channel.loans.read(consumer);
+      if (this.reassembly.has(EVENT, sequence)) throw new ProtocolError('a loan cannot be the rest of a message');
+      this.handleEvent(route, flags, sequence, readPosition, loan);
+      return;
+    }
     if ((flags & MORE) === 0 && (this.reassembly.isEmpty || !this.reassembly.has(EVENT, sequence))) {
       this.handleEvent(route, flags, sequence, readPosition, null);
       return;
@@ -207,8 +229,12 @@ export class ServerSession {
   }
 
   /** The value of a message, or without one of the record that the consumer stands on. Throws what is wrong with it. */
-  private decode(route: Route, message: Reassembled | null): unknown {
+  private decode(route: Route, message: Reassembled | LentPayload | null): unknown {
     const codec = route.codec as PayloadCodec;
+    if (isLent(message)) {
+      if (message.length > this.options.maxMessageBytes) throw this.tooLarge(route);
+      return message.isPrivate ? codec.decodeOwned(message.bytes) : codec.decode(message, message.offset, message.length);
+    }
     if (message === null) {
       const { consumer } = this.channel;
       if (consumer.payloadLength > this.options.maxMessageBytes) throw this.tooLarge(route);
@@ -218,6 +244,26 @@ export class ServerSession {
     throw this.tooLarge(route);
   }
 
+  /** The bytes of a message where they are. Throws what is wrong with it. */
+  private bytesOf(route: Route, message: Reassembled | LentPayload | null): Uint8Array {
+    const { consumer } = this.channel;
+    const { maxMessageBytes } = this.options;
+    if (isLent(message)) {
+      if (message.length <= maxMessageBytes) return message.bytes.subarray(message.offset, message.offset + message.length);
+    } else if (message !== null) {
+      if (message.bytes !== null) return message.bytes;
+    } else if (consumer.payloadLength <= maxMessageBytes) {
+      return consumer.bytes.subarray(consumer.payloadOffset, consumer.payloadOffset + consumer.payloadLength);
+    }
+    throw this.tooLarge(route);
+  }
+
+  private lend(route: Route, message: Reassembled | LentPayload | null, context: RetainableContext): Uint8Array {
+    const bytes = this.bytesOf(route, message);
+    this.borrowed++;
+    return context.lend(bytes, this.onReturn);
+  }
+
   private tooLarge(route: Route): PillionError {
     return new PillionError(
       'ERR_PILLION_TOO_LARGE',
@@ -225,7 +271,7 @@ export class ServerSession {
     );
   }
 
-  private handleEvent(route: Route, flags: number, sequence: number, end: number, message: Reassembled | null): void {
+  private handleEvent(route: Route, flags: number, sequence: number, end: number, message: Reassembled | LentPayload | null): void {
     const { counters } = this.options;
     this.eventsInBatch++;
     if (route.handler === null) {
@@ -236,27 +282,42 @@ export class ServerSession {
     const isRedelivered = (flags & REDELIVERED) !== 0;
     counters.eventsHandled++;
     if (isRedelivered) counters.eventsRedelivered++;
-    const context = new Context(this.peer, this.clientId, isRedelivered, sequence >>> 0, 0);
+    const context = new RetainableContext(this.peer, this.clientId, isRedelivered, sequence >>> 0, route.name, this.options);
     let result: unknown;
     try {
-      result = route.handler(this.decode(route, message), context);
+      result = route.handler(route.isBorrowed ? this.lend(route, message, context) : this.decode(route, message), context);
     } catch (error) {
       this.onHandlerError(error, route.name, context);
     }
-    if (!isThenable(result)) {
+    const isPending = isThenable(result);
+    if (!isPending && context.finish()) {
       this.releases.pass(end);
       return;
     }
-    this.isAsync = true;
     const held = this.releases.hold(end);
+    if (!isPending) {
+      this.finishLater(context.stay as Stay, held);
+      return;
+    }
+    this.isAsync = true;
     settleWith(
-      result,
-      () => this.finishEvent(held),
+      result as PromiseLike<unknown>,
+      () => this.settleEvent(context, held),
       (error) => {
         this.onHandlerError(error, route.name, context);
-        this.finishEvent(held);
+        this.settleEvent(context, held);
       },
     );
+  }
+
+  private settleEvent(context: RetainableContext, held: Held): void {
+    if (context.finish()) this.finishEvent(held);
+    else this.finishLater(context.stay as Stay, held);
+  }
+
+  /** Somebody has retained it. What waits for them must not lead to the context, or to the view. */
+  private finishLater(stay: Stay, held: Held): void {
+    stay.onOver = () => this.finishEvent(held);
   }
 
   private finishEvent(held: Held): void {
@@ -378,6 +439,12 @@ export class ServerSession {
       this.onIdle = resolve;
       this.checkIdle();
     });
+  }
+
+  /** Calls back when nobody looks at the memory of this connection any more. */
+  whenReturned(callback: () => void): void {
+    if (this.borrowed === 0) callback();
+    else this.onReturned = callback;
   }
 
   private checkIdle(): void {

@@ -5,7 +5,7 @@ import { checkControlLength, checkTag, flagsOf, kindOf, nameOfKind, tagOf, targe
 /** docs/protocol.md, section 3: kinds and the flags that they may carry, by sender. */
 const allowed = {
   client: new Map([
-    [1, 0b101],
+    [1, 0b1101],
     [2, 0b001],
     [5, 0],
     [10, 0],

@@ -27,6 +27,7 @@ function replayToServer(old: TestRing, keepCall: boolean, isRedelivery: boolean)
     maxMessageBytes: 10_000,
     maxQueuedBytes: 1_000_000,
     exposeStacks: false,
+    checksViews: true,
     counters: newServerCounters(),
     onHandlerError: () => {},
     onEnd: (error) => ends.push(error),

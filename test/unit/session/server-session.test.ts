@@ -39,6 +39,7 @@ function start({ event = () => {}, method = (bytes) => bytes }: Handlers = {}, {
     maxMessageBytes: 10_000,
     maxQueuedBytes,
     exposeStacks: false,
+    checksViews: true,
     counters: newServerCounters(),
     onHandlerError: () => {},
     onEnd: (error) => ends.push(error),
