@@ -64,8 +64,8 @@ export class ArrivedLoans implements LoanReader {
   /** The record that ends at `end` is here, its payload as `source` has it at `at`. */
   begin(source: Block, at: number, recordPayloadBytes: number, tag: number, end: number): void {
     const { length } = readPlace(source, at, recordPayloadBytes, tag, this.arenaBytes);
+    if (this.heldBytes + length > this.arenaBytes) throw new ProtocolError(`the peer has more than its ${this.arenaBytes} bytes on loan`);
     this.heldBytes += length;
-    if (this.heldBytes > this.arenaBytes) throw new ProtocolError(`the peer has more than its ${this.arenaBytes} bytes on loan`);
     this.arriving = { end, length, bytes: new Uint8Array(Math.min(length, FIRST_BYTES)), filled: 0 };
     this.finishIfComplete();
   }
