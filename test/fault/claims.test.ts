@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
@@ -6,6 +7,7 @@ import { type Claim, type ConnectOptions, connect, type ServeOptions } from '../
 import { conformance } from '../conformance/fixtures/contract.js';
 import type { Heard } from '../conformance/fixtures/handlers.js';
 import { type SuiteClient, startSidecar, type Transport, transportOptions } from '../conformance/fixtures/suite.js';
+import { runPython } from '../fixtures/node/program.js';
 import { digest, pattern } from '../helpers/bytes.js';
 import type { Child } from '../helpers/child.js';
 import { until } from '../helpers/deadline.js';
@@ -39,7 +41,7 @@ async function heardBy(sidecar: Child, count: number): Promise<Heard[]> {
   return all;
 }
 
-function claimed(client: SuiteClient, name: 'frame' | 'keptFrame', bytes: Uint8Array): Claim {
+function claimed(client: SuiteClient, name: 'frame' | 'blob' | 'keptFrame', bytes: Uint8Array): Claim {
   const claim = client.claim(name, bytes.length) as Claim;
   claim.view.set(bytes);
   return claim;
@@ -205,6 +207,28 @@ test.serial('a killed app leaves what it had committed, and nothing of the claim
       return now.mappings === before.mappings && now.descriptors === before.descriptors;
     });
     t.deepEqual(await sidecar.ask('takeDisconnects'), [null]);
+  }
+});
+
+test.serial('a sidecar in Python reads loans, and the next one what it had not released', async (t) => {
+  for (const transport of ['shm', 'socket'] as const) {
+    const path = socketPath();
+    const names = ['frame=collect:raw', 'blob=collect:raw', 'keptFrame=hold:raw'].flatMap((name) => ['--name', name]);
+    const python = runPython(t, 'server.py', ['--path', path, '--contract', 'conformance', ...names]);
+    await python.next('listening');
+    const client = start(t, path, transport);
+    await client.ready({ timeout: 20_000 });
+    t.is(client.status().transport, transport);
+    for (const name of ['frame', 'blob', 'keptFrame'] as const) t.true(claimed(client, name, pattern(100_000, name.length)).commit());
+    for (const name of ['frame', 'blob', 'keptFrame'] as const) {
+      const line = await python.next((said) => said['event'] === name);
+      const sha256 = createHash('sha256').update(pattern(100_000, name.length)).digest('hex');
+      t.deepEqual(line['value'], { $bytes: 100_000, $sha256: sha256 });
+    }
+    await until('two are released', () => client.stats().arenaUsedBytes < 200_000);
+    await python.kill();
+    const next = await sidecarAt(t, path);
+    t.deepEqual(seen(await heardBy(next, 1)), [[digest(pattern(100_000, 9)), true]]);
   }
 });
 
