@@ -1,6 +1,5 @@
-import type { Peer } from '../channel/peer.js';
 import { PillionError } from '../errors.js';
-import { Context, type HandlerContext } from './handler-context.js';
+import type { HandlerContext } from './handler-context.js';
 import { type Borrowed, placeOf, unwatch, watch } from './leaks.js';
 import { invalidate } from './view-checks.js';
 
@@ -17,8 +16,9 @@ export interface EventContext extends HandlerContext {
 
 /** How long an event keeps its place: until its handler and everybody who has retained it are done with it. Does not lead to the view, or a leak would never show. */
 export class Stay {
-  /** Called when it is over, unless `leave` says so itself. */
+  /** Called when it is over, unless `finish` says so itself. */
   onOver: (() => void) | null = null;
+  isHandlerDone = false;
   private holders = 1;
   private readonly onEnd: (() => void) | null;
 
@@ -37,6 +37,20 @@ export class Stay {
     this.onOver?.();
     return true;
   }
+
+  finish(): boolean {
+    this.isHandlerDone = true;
+    return this.leave();
+  }
+}
+
+/** That of all events which nobody has retained or borrowed, when they are over. */
+export const OVER = new Stay(null);
+OVER.finish();
+
+/** What a context is to its lender. `stay`: null as long as only the handler's return decides. */
+export interface Retainable {
+  stay: Stay | null;
 }
 
 /** What the server keeps count of, for all its clients. */
@@ -81,49 +95,47 @@ class RetainedEvent implements Borrowed {
   }
 }
 
-/** The context of one event. */
-export class RetainableContext extends Context implements EventContext {
-  /** Null as long as only the handler's return decides. */
-  stay: Stay | null = null;
-  private isDone = false;
-  private view: Uint8Array | null = null;
+/** Lends and keeps the events of one name to their handlers. Contexts have two fields for it, because there is one per message. */
+export class Lender {
   private readonly name: string;
   private readonly options: BorrowOptions;
+  /** The views of events that are borrowed. */
+  private readonly views = new WeakMap<Retainable, Uint8Array>();
 
-  constructor(peer: Peer, clientId: string, redelivered: boolean, sequence: number, name: string, options: BorrowOptions) {
-    super(peer, clientId, redelivered, sequence, 0);
+  constructor(name: string, options: BorrowOptions) {
     this.name = name;
     this.options = options;
   }
 
   /** What the handler is to see of borrowed bytes. `onEnd` is called when nobody looks at them any more. */
-  lend(bytes: Uint8Array, onEnd: () => void): Uint8Array {
-    const view = this.options.checksViews ? new Uint8Array(bytes) : bytes;
-    this.stay = new Stay(this.options.checksViews ? ending(new WeakRef(view), onEnd) : onEnd);
-    this.view = view;
+  lend(context: Retainable, bytes: Uint8Array, onEnd: () => void): Uint8Array {
+    const { checksViews } = this.options;
+    const view = checksViews ? new Uint8Array(bytes) : bytes;
+    context.stay = new Stay(checksViews ? ending(new WeakRef(view), onEnd) : onEnd);
+    this.views.set(context, view);
     return view;
   }
 
-  retain(): () => void {
-    if (this.isDone) throw new PillionError('ERR_PILLION_CLAIM_OVER', `event "${this.name}" is over: retain it before its handler is done`);
-    this.stay ??= new Stay(null);
-    this.stay.join();
-    const retained = new RetainedEvent(this.name, this.stay, this.options, this.retain);
-    const release = (): void => {
-      if (retained.giveBack()) unwatch(release);
-    };
-    watch(release, this.view, retained);
-    return release;
-  }
-
-  /** The handler is done. True if the event is. */
-  finish(): boolean {
-    this.isDone = true;
-    return this.stay === null || this.stay.leave();
+  /** `caller` is where the leak report's stack begins. */
+  retain(context: Retainable, caller: unknown): () => void {
+    context.stay ??= new Stay(null);
+    const { stay } = context;
+    if (stay.isHandlerDone)
+      throw new PillionError('ERR_PILLION_CLAIM_OVER', `the handler of event "${this.name}" is done: retain it before`);
+    stay.join();
+    return watched(new RetainedEvent(this.name, stay, this.options, caller), this.views.get(context) ?? null);
   }
 }
 
-// A function of its own, so that its scope holds nothing else.
+// Functions of their own, so that their scopes hold nothing else.
+function watched(retained: RetainedEvent, view: Uint8Array | null): () => void {
+  const release = (): void => {
+    if (retained.giveBack()) unwatch(release);
+  };
+  watch(release, view, retained);
+  return release;
+}
+
 function ending(view: WeakRef<Uint8Array>, onEnd: () => void): () => void {
   return () => {
     const left = view.deref();

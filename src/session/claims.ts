@@ -33,8 +33,8 @@ export interface ClaimTarget {
 export interface ClaimHost<T extends ClaimTarget> {
   readonly isClosed: boolean;
   readonly memory: ClientMemory;
-  /** An event with its bytes in the ring. */
-  sendEvent(target: T, value: Uint8Array): boolean;
+  /** Writes an event with its bytes into the ring; false if it does not fit now. */
+  writeEvent(target: T, bytes: Uint8Array, sequence: number): boolean;
   /** Throws if such an event cannot ever be sent. */
   checkEvent(target: T, length: number): void;
   /** Runs `write` with the event's sequence number, again if the connection turns out to be broken; true if it returned true. */
@@ -95,13 +95,12 @@ export class Claims<T extends ClaimTarget> {
     if (!Number.isInteger(length) || length < 0 || length > state.bytes) {
       throw new PillionError('ERR_PILLION_INVALID_ARGUMENT', `length=${String(length)} is not from 0 to the ${state.bytes} bytes claimed`);
     }
-    if (state.arena === null) {
-      if (!host.sendEvent(state.target, view.subarray(0, length))) return false;
-      this.end(state, false);
-    } else {
-      if (!host.acceptEvent((sequence) => this.lend(state, view, length, sequence))) return false;
-      this.end(state, state.arena === host.memory.arena);
-    }
+    const { arena, target } = state;
+    const isAccepted = host.acceptEvent((sequence) =>
+      arena === null ? host.writeEvent(target, view.subarray(0, length), sequence) : this.lend(state, view, length, sequence),
+    );
+    if (!isAccepted) return false;
+    this.end(state, arena === host.memory.arena);
     if (this.checksViews) invalidate(view);
     return true;
   }

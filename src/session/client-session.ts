@@ -141,6 +141,10 @@ export class ClientSession implements ConnectorHost, AnswerListener, ClaimHost<T
     if (this.memory.arena === null) this.writer.checkEventLength(length);
   }
 
+  writeEvent(target: Target, bytes: Uint8Array, sequence: number): boolean {
+    return this.writer.tryWriteEvent(target.tag, sequence, target.codec.encode(bytes));
+  }
+
   acceptEvent(write: (sequence: number) => boolean): boolean {
     let isWritten: boolean;
     try {

@@ -26,7 +26,7 @@ import {
 } from '../protocol/frame.js';
 import type { RingConsumer } from '../ring/consumer.js';
 import type { newServerCounters } from '../stats.js';
-import { RetainableContext, type Stay } from './borrow.js';
+import { Lender, type Stay } from './borrow.js';
 import { FrameWriter, NOTHING } from './frame-writer.js';
 import { Context, type HandlerContext } from './handler-context.js';
 import { errorPayload, isThenable, settleWith } from './handler-result.js';
@@ -57,6 +57,10 @@ export interface Route {
   readonly isBorrowed?: boolean;
 }
 
+interface LendingRoute extends Route {
+  readonly lender: Lender;
+}
+
 export interface ServerSessionOptions {
   channel: Channel;
   peer: Peer;
@@ -78,6 +82,7 @@ export class ServerSession {
   readonly clientId: string;
   readonly channel: Channel;
   private readonly options: ServerSessionOptions;
+  private readonly routes: readonly LendingRoute[];
   private readonly writer: FrameWriter;
   private readonly releases: ReleaseQueue;
   private readonly reassembly: Reassembly;
@@ -101,6 +106,7 @@ export class ServerSession {
 
   constructor(options: ServerSessionOptions) {
     this.options = options;
+    this.routes = options.routes.map((route) => ({ ...route, lender: new Lender(route.name, options) }));
     this.peer = options.peer;
     this.clientId = options.clientId;
     this.channel = options.channel;
@@ -201,8 +207,8 @@ export class ServerSession {
     }
   }
 
-  private routeOf(tag: number, kind: 'event' | 'method'): Route {
-    const route = this.options.routes[targetOf(tag)];
+  private routeOf(tag: number, kind: 'event' | 'method'): LendingRoute {
+    const route = this.routes[targetOf(tag)];
     if (route === undefined) throw new ProtocolError(`target ${targetOf(tag)} is not in the client's name table`);
     if (route.kind !== kind) throw new ProtocolError(`"${route.name}" is a ${route.kind}, but was used as ${kind}`);
     return route;
@@ -258,10 +264,10 @@ export class ServerSession {
     throw this.tooLarge(route);
   }
 
-  private lend(route: Route, message: Reassembled | LentPayload | null, context: RetainableContext): Uint8Array {
+  private lend(route: LendingRoute, message: Reassembled | LentPayload | null, context: Context): Uint8Array {
     const bytes = this.bytesOf(route, message);
     this.borrowed++;
-    return context.lend(bytes, this.onReturn);
+    return route.lender.lend(context, bytes, this.onReturn);
   }
 
   private tooLarge(route: Route): PillionError {
@@ -271,7 +277,7 @@ export class ServerSession {
     );
   }
 
-  private handleEvent(route: Route, flags: number, sequence: number, end: number, message: Reassembled | LentPayload | null): void {
+  private handleEvent(route: LendingRoute, flags: number, sequence: number, end: number, message: Reassembled | LentPayload | null): void {
     const { counters } = this.options;
     this.eventsInBatch++;
     if (route.handler === null) {
@@ -282,7 +288,7 @@ export class ServerSession {
     const isRedelivered = (flags & REDELIVERED) !== 0;
     counters.eventsHandled++;
     if (isRedelivered) counters.eventsRedelivered++;
-    const context = new RetainableContext(this.peer, this.clientId, isRedelivered, sequence >>> 0, route.name, this.options);
+    const context = new Context(this.peer, this.clientId, isRedelivered, sequence >>> 0, 0, route.lender);
     let result: unknown;
     try {
       result = route.handler(route.isBorrowed ? this.lend(route, message, context) : this.decode(route, message), context);
@@ -295,13 +301,14 @@ export class ServerSession {
       return;
     }
     const held = this.releases.hold(end);
-    if (!isPending) {
-      this.finishLater(context.stay as Stay, held);
-      return;
-    }
+    if (isPending) this.awaitHandler(result as PromiseLike<unknown>, route, context, held);
+    else this.finishLater(context.stay as Stay, held);
+  }
+
+  private awaitHandler(result: PromiseLike<unknown>, route: Route, context: Context, held: Held): void {
     this.isAsync = true;
     settleWith(
-      result as PromiseLike<unknown>,
+      result,
       () => this.settleEvent(context, held),
       (error) => {
         this.onHandlerError(error, route.name, context);
@@ -310,7 +317,7 @@ export class ServerSession {
     );
   }
 
-  private settleEvent(context: RetainableContext, held: Held): void {
+  private settleEvent(context: Context, held: Held): void {
     if (context.finish()) this.finishEvent(held);
     else this.finishLater(context.stay as Stay, held);
   }
@@ -349,7 +356,7 @@ export class ServerSession {
       return;
     }
     this.options.counters.callsHandled++;
-    const context = new Context(this.peer, this.clientId, false, id, timeoutMs >>> 0);
+    const context = new Context(this.peer, this.clientId, false, id, timeoutMs >>> 0, null);
     let result: unknown;
     try {
       result = handler(this.decode(route, message), context);
