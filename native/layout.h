@@ -2,11 +2,13 @@
 // compares the two.
 //
 //   file offset 0           headerBytes                 + capacity 0                + capacity 1
-//   | page 0: words below    | ring 0: client -> server  | ring 1: server -> client  |
+//   | page 0: words below    | ring 0: client -> server  | ring 1: server -> client  | arena, if there is one |
 //
 // In memory each ring is mapped twice in a row, so that a record is contiguous wherever it starts:
 //
 //   | page 0 | ring 0 | ring 0 again | ring 1 | ring 1 again |
+//
+// The arena holds what LOAN records point at. It is mapped once and apart, because claims in it may outlive the rings.
 #ifndef PILLION_LAYOUT_H_
 #define PILLION_LAYOUT_H_
 
@@ -21,6 +23,7 @@ constexpr uint32_t kLayoutVersion = 1;
 constexpr uint32_t kMinHeaderBytes = 4096;
 constexpr uint32_t kMinRingBytes = 4096;
 constexpr uint32_t kMaxRingBytes = 1u << 30;
+constexpr uint32_t kMaxArenaBytes = 1u << 30;
 
 // Offsets of the descriptive words in page 0. Written by the client before HELLO, read once by the server.
 constexpr uint32_t kMagicOffset = 0x000;
@@ -28,6 +31,7 @@ constexpr uint32_t kVersionOffset = 0x004;
 constexpr uint32_t kSegmentBytesOffset = 0x008;
 constexpr uint32_t kHeaderBytesOffset = 0x00C;
 constexpr uint32_t kRingTableOffset = 0x010;  // per ring: data offset, capacity
+constexpr uint32_t kArenaOffset = 0x020;      // offset, bytes; both 0 without an arena
 
 // Control words: one per 128 bytes, because the adjacent-line prefetcher of x86 pulls cache lines in pairs.
 constexpr uint32_t kControlOffset = 0x400;

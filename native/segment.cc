@@ -16,26 +16,28 @@ bool IsRingCapacity(uint32_t capacity) {
   return capacity >= kMinRingBytes && capacity <= kMaxRingBytes && (capacity & (capacity - 1)) == 0;
 }
 
-void WriteDescription(uint8_t* base, uint32_t header_bytes, uint32_t capacity0, uint32_t capacity1) {
-  auto word = [base](uint32_t offset) { return reinterpret_cast<uint32_t*>(base + offset); };
-  *word(kMagicOffset) = kSegmentMagic;
-  *word(kVersionOffset) = kLayoutVersion;
-  *word(kSegmentBytesOffset) = header_bytes + capacity0 + capacity1;
-  *word(kHeaderBytesOffset) = header_bytes;
-  *word(kRingTableOffset) = header_bytes;
-  *word(kRingTableOffset + 4) = capacity0;
-  *word(kRingTableOffset + 8) = header_bytes + capacity0;
-  *word(kRingTableOffset + 12) = capacity1;
+Description Layout(uint32_t header_bytes, uint32_t capacity0, uint32_t capacity1, uint32_t arena_bytes) {
+  const uint32_t offset1 = header_bytes + capacity0, end = offset1 + capacity1;
+  return {kSegmentMagic, kLayoutVersion, end + arena_bytes,         header_bytes, header_bytes, capacity0,
+          offset1,       capacity1,      arena_bytes > 0 ? end : 0, arena_bytes};
 }
 
-// What page 0 says, copied once into private memory.
-struct Description {
-  uint32_t magic, version, segment_bytes, header_bytes, offset0, capacity0, offset1, capacity1;
-};
-static_assert(sizeof(Description) == 32, "the description is eight words");
+void WriteDescription(uint8_t* base, const Description& layout) {
+  auto word = [base](uint32_t offset) { return reinterpret_cast<uint32_t*>(base + offset); };
+  *word(kMagicOffset) = layout.magic;
+  *word(kVersionOffset) = layout.version;
+  *word(kSegmentBytesOffset) = layout.segment_bytes;
+  *word(kHeaderBytesOffset) = layout.header_bytes;
+  *word(kRingTableOffset) = layout.offset0;
+  *word(kRingTableOffset + 4) = layout.capacity0;
+  *word(kRingTableOffset + 8) = layout.offset1;
+  *word(kRingTableOffset + 12) = layout.capacity1;
+  *word(kArenaOffset) = layout.arena_offset;
+  *word(kArenaOffset + 4) = layout.arena_bytes;
+}
 
 // Everything that must hold before a peer's descriptor may be mapped. Returns what is wrong, or null.
-const char* CheckDescriptor(int fd, uint32_t max_ring_bytes, Description* out) {
+const char* CheckDescriptor(int fd, uint32_t max_ring_bytes, uint32_t max_arena_bytes, Description* out) {
   struct stat info;
   int seals;
   const char* fault = CheckMemory(fd, &info, &seals);
@@ -53,7 +55,11 @@ const char* CheckDescriptor(int fd, uint32_t max_ring_bytes, Description* out) {
   if (out->capacity0 > max_ring_bytes || out->capacity1 > max_ring_bytes) return "a ring is larger than maxRingBytes";
   if (out->offset0 != out->header_bytes || out->offset1 != out->header_bytes + out->capacity0)
     return "a ring does not lie where it must";
-  const uint64_t bytes = uint64_t{out->header_bytes} + out->capacity0 + out->capacity1;
+  if (out->arena_bytes > max_arena_bytes) return "the arena is larger than maxArenaBytes";
+  if (out->arena_bytes % page != 0) return "the arena is not a multiple of the page size";
+  const uint64_t rings_end = uint64_t{out->header_bytes} + out->capacity0 + out->capacity1;
+  if (out->arena_offset != (out->arena_bytes > 0 ? rings_end : 0)) return "the arena does not lie where it must";
+  const uint64_t bytes = rings_end + out->arena_bytes;
   if (bytes != out->segment_bytes || static_cast<uint64_t>(info.st_size) != bytes) return "the size is wrong";
   if (!IsEveryPageAllocated(info, bytes)) return "not every page is allocated";
   return nullptr;
@@ -65,8 +71,9 @@ Napi::Function Segment::Define(Napi::Env env) {
   return DefineClass(
       env, "Segment",
       {StaticMethod("create", &Segment::Create), StaticMethod("map", &Segment::MapDescriptor),
-       InstanceAccessor("buffer", &Segment::Buffer, nullptr),
-       InstanceAccessor("descriptor", &Segment::Descriptor, nullptr), InstanceMethod("close", &Segment::Close)});
+       InstanceAccessor("buffer", &Segment::Buffer, nullptr), InstanceAccessor("arena", &Segment::Arena, nullptr),
+       InstanceAccessor("descriptor", &Segment::Descriptor, nullptr),
+       InstanceMethod("closeRings", &Segment::CloseRings), InstanceMethod("close", &Segment::Close)});
 }
 
 // Null in a worker that is being terminated: from then on every call of Node-API fails.
@@ -83,19 +90,22 @@ Napi::Value Segment::Create(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   const uint32_t capacity0 = info[0].As<Napi::Number>().Uint32Value();
   const uint32_t capacity1 = info[1].As<Napi::Number>().Uint32Value();
+  const uint32_t arena_bytes = info[2].IsNumber() ? info[2].As<Napi::Number>().Uint32Value() : 0;
   const uint32_t page = static_cast<uint32_t>(sysconf(_SC_PAGESIZE));
   const uint32_t header_bytes = page > kMinHeaderBytes ? page : kMinHeaderBytes;
-  if (!IsRingCapacity(capacity0) || !IsRingCapacity(capacity1) || capacity0 % page || capacity1 % page)
+  if (!IsRingCapacity(capacity0) || !IsRingCapacity(capacity1) || capacity0 % page || capacity1 % page ||
+      arena_bytes > kMaxArenaBytes || arena_bytes % page)
     return ThrowErrno(env, "mmap", EINVAL);
   const char* failed_call = nullptr;
-  int fd = CreateMemory("pillion", size_t{header_bytes} + capacity0 + capacity1, &failed_call);
+  const Description layout = Layout(header_bytes, capacity0, capacity1, arena_bytes);
+  int fd = CreateMemory("pillion", layout.segment_bytes, &failed_call);
   if (fd < 0) return ThrowErrno(env, failed_call, errno);
   if (!AddSeals(fd, kSizeSeals, &failed_call)) {
     const int code = errno;
     close(fd);
     return ThrowErrno(env, failed_call, code);
   }
-  return Adopt(env, fd, header_bytes, capacity0, capacity1, true);
+  return Adopt(env, fd, layout, true);
 }
 
 Napi::Value Segment::MapDescriptor(const Napi::CallbackInfo& info) {
@@ -103,29 +113,34 @@ Napi::Value Segment::MapDescriptor(const Napi::CallbackInfo& info) {
   const int fd = info[0].As<Napi::Number>().Int32Value();
   AddonState::Of(env)->descriptors.erase(fd);
   Description page0;
-  const char* fault = CheckDescriptor(fd, info[1].As<Napi::Number>().Uint32Value(), &page0);
+  const uint32_t max_arena_bytes = info[2].IsNumber() ? info[2].As<Napi::Number>().Uint32Value() : 0;
+  const char* fault = CheckDescriptor(fd, info[1].As<Napi::Number>().Uint32Value(), max_arena_bytes, &page0);
   if (fault != nullptr) {
     close(fd);
     Napi::Error::New(env, fault).ThrowAsJavaScriptException();
     return env.Undefined();
   }
-  return Adopt(env, fd, page0.header_bytes, page0.capacity0, page0.capacity1, false);
+  return Adopt(env, fd, page0, false);
 }
 
 // Maps `fd` and wraps it in a Segment. The descriptor stays open only for the creator, who has to pass it on.
-Napi::Value Segment::Adopt(Napi::Env env, int fd, uint32_t header_bytes, uint32_t capacity0, uint32_t capacity1,
-                           bool keep_descriptor) {
+Napi::Value Segment::Adopt(Napi::Env env, int fd, const Description& layout, bool keep_descriptor) {
   const char* failed_call = nullptr;
-  std::shared_ptr<Mapping> mapping = Mapping::MapSegment(fd, header_bytes, capacity0, capacity1, &failed_call);
-  if (mapping == nullptr) {
+  std::shared_ptr<Mapping> arena,
+      mapping = Mapping::MapSegment(fd, layout.header_bytes, layout.capacity0, layout.capacity1, &failed_call);
+  if (mapping != nullptr && layout.arena_bytes > 0) {
+    arena = Mapping::MapArena(fd, layout.arena_offset, layout.arena_bytes, &failed_call);
+  }
+  if (mapping == nullptr || (layout.arena_bytes > 0 && arena == nullptr)) {
     const int code = errno;
     close(fd);
     return ThrowErrno(env, failed_call, code);
   }
-  if (keep_descriptor) WriteDescription(mapping->base(), header_bytes, capacity0, capacity1);
+  if (keep_descriptor) WriteDescription(mapping->base(), layout);
 
   napi_value buffer = ExposeMapping(env, mapping);
-  if (buffer == nullptr) {
+  napi_value arena_buffer = arena == nullptr ? nullptr : ExposeMapping(env, arena);
+  if (buffer == nullptr || (arena != nullptr && arena_buffer == nullptr)) {
     close(fd);
     return ThrowErrno(env, "napi_create_external_arraybuffer", ENOTSUP);
   }
@@ -135,17 +150,19 @@ Napi::Value Segment::Adopt(Napi::Env env, int fd, uint32_t header_bytes, uint32_
     close(fd);
     return env.Undefined();
   }
-  segment->mapping_ = mapping;
+  segment->mapping_ = std::move(mapping);
+  segment->arena_mapping_ = std::move(arena);
   segment->buffer_ = Napi::Persistent(Napi::ArrayBuffer(env, buffer));
+  if (arena_buffer != nullptr) segment->arena_ = Napi::Persistent(Napi::ArrayBuffer(env, arena_buffer));
   if (keep_descriptor) {
     segment->fd_ = fd;
   } else {
     close(fd);
   }
-  object.Set("headerBytes", Napi::Number::New(env, header_bytes));
+  object.Set("headerBytes", Napi::Number::New(env, layout.header_bytes));
   Napi::Array capacities = Napi::Array::New(env, 2);
-  capacities.Set(0u, Napi::Number::New(env, capacity0));
-  capacities.Set(1u, Napi::Number::New(env, capacity1));
+  capacities.Set(0u, Napi::Number::New(env, layout.capacity0));
+  capacities.Set(1u, Napi::Number::New(env, layout.capacity1));
   object.Set("capacities", capacities);
   return object;
 }
@@ -154,10 +171,14 @@ Napi::Value Segment::Buffer(const Napi::CallbackInfo& info) {
   return buffer_.IsEmpty() ? info.Env().Undefined() : buffer_.Value();
 }
 
+Napi::Value Segment::Arena(const Napi::CallbackInfo& info) {
+  return arena_.IsEmpty() ? info.Env().Undefined() : arena_.Value();
+}
+
 Napi::Value Segment::Descriptor(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), fd_); }
 
 // Detach first, unmap second: a view kept by a user then has length 0 in place of a dangling pointer.
-void Segment::Close(const Napi::CallbackInfo&) {
+void Segment::CloseRings(const Napi::CallbackInfo&) {
   if (fd_ >= 0) {
     close(fd_);
     fd_ = -1;
@@ -166,6 +187,15 @@ void Segment::Close(const Napi::CallbackInfo&) {
   buffer_.Value().Detach();
   buffer_.Reset();
   mapping_->Unmap();
+}
+
+void Segment::Close(const Napi::CallbackInfo& info) {
+  CloseRings(info);
+  if (arena_.IsEmpty()) return;
+  arena_.Value().Detach();
+  arena_.Reset();
+  // The addresses go when nobody has this object any more: whoever has a view of the arena has it, too.
+  arena_mapping_->Vacate();
 }
 
 }  // namespace pillion

@@ -78,6 +78,14 @@ std::shared_ptr<Mapping> Mapping::MapSegment(int fd, size_t header_bytes, size_t
   return nullptr;
 }
 
+std::shared_ptr<Mapping> Mapping::MapArena(int fd, size_t file_offset, size_t bytes, const char** failed_call) {
+  *failed_call = "mmap";
+  void* base =
+      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, static_cast<off_t>(file_offset));
+  if (base == MAP_FAILED) return nullptr;
+  return std::shared_ptr<Mapping>(new Mapping(base, bytes));
+}
+
 std::shared_ptr<Mapping> Mapping::MapFile(int fd, size_t bytes, int protection, const char** failed_call) {
   *failed_call = "mmap";
   void* base = mmap(nullptr, bytes, protection, MAP_SHARED | MAP_POPULATE, fd, 0);
@@ -89,6 +97,12 @@ void Mapping::Unmap() {
   if (base_ == nullptr) return;
   munmap(base_, length_);
   base_ = nullptr;
+}
+
+void Mapping::Vacate() {
+  if (base_ == nullptr) return;
+  // If it fails the shared pages stay until the object goes, which harms nobody but the memory.
+  (void)mmap(base_, length_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
 }
 
 napi_value ExposeMapping(Napi::Env env, const std::shared_ptr<Mapping>& mapping) {

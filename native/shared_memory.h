@@ -38,9 +38,13 @@ class Mapping {
   // A segment: page 0, each ring twice in a row. Returns null and sets *failed_call and errno.
   static std::shared_ptr<Mapping> MapSegment(int fd, size_t header_bytes, size_t capacity0, size_t capacity1,
                                              const char** failed_call);
+  // The arena of a segment, once. Likewise.
+  static std::shared_ptr<Mapping> MapArena(int fd, size_t file_offset, size_t bytes, const char** failed_call);
   // A whole file once. Likewise.
   static std::shared_ptr<Mapping> MapFile(int fd, size_t bytes, int protection, const char** failed_call);
   void Unmap();
+  // The shared memory goes, the addresses stay: another thread may still be at work on a view of a claim.
+  void Vacate();
 
   bool is_mapped() const { return base_ != nullptr; }
   uint8_t* base() const { return base_; }

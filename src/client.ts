@@ -4,6 +4,7 @@ import type { Peer } from './channel/peer.js';
 import { type ClientNames, defineNames } from './client-names.js';
 import { type ClientSettings, type ConnectOptions, checkConnectOptions } from './connect-options.js';
 import type {
+  ClaimNames,
   Contract,
   Definitions,
   EventNames,
@@ -23,6 +24,7 @@ import { PillionError } from './errors.js';
 import { integerOption, invalidArgument, timeoutOption } from './options.js';
 import type { TransportName } from './protocol/handshake.js';
 import { MAX_RING_BYTES } from './ring/layout.js';
+import type { Claim } from './session/claims.js';
 import type { ClientState } from './session/client-pushes.js';
 import { ClientSession } from './session/client-session.js';
 import type { StreamLimits } from './session/client-streams.js';
@@ -190,6 +192,19 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
   /** Was an event refused, or the high-water mark passed, since the last `drain`? */
   get needsDrain(): boolean {
     return this.session.events.needsDrain;
+  }
+
+  /**
+   * Memory for an event of codec `raw`, in which it is written where the sidecar will read it: fill `view`, then `commit`. Null: there is no room now, or the client is
+   * closed. A claim that is neither committed nor aborted holds its memory until it is garbage, and is reported then.
+   *
+   * @throws PillionError ERR_PILLION_UNKNOWN_NAME, _INVALID_ARGUMENT, or _TOO_LARGE if it could never fit.
+   */
+  claim<N extends ClaimNames<D>>(name: N, bytes: number): Claim | null {
+    const target = this.target(name, 'event');
+    if (target.codec.name !== 'raw')
+      throw invalidArgument(`"${name}" has codec "${target.codec.name}": only events of codec "raw" can be claimed`);
+    return this.session.claims.claim(target, bytes, this.claim);
   }
 
   /**
@@ -391,6 +406,10 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
       statesReceived: session.pushes.statesReceived,
       bufferedBytes: session.bufferedBytes,
       ringBytes: this.settings.ringBytes,
+      claimsOpen: session.claims.openCount,
+      claimsLeaked: session.claims.leakedCount,
+      arenaUsedBytes: session.arenaUsedBytes,
+      arenaBytes: this.settings.session.arenaBytes,
     };
   }
 }

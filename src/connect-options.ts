@@ -6,6 +6,7 @@ import { createRegion } from './counters/region.js';
 import { CounterTable } from './counters/table.js';
 import {
   addonFor,
+  arenaBytesOption,
   configureWaiting,
   counterBytesOption,
   DEFAULT_CALL_TIMEOUT_MS,
@@ -20,6 +21,7 @@ import {
 } from './options.js';
 import { MAX_RING_BYTES } from './ring/layout.js';
 import type { SessionOptions } from './session/client-session.js';
+import { defaultChecksViews } from './session/view-checks.js';
 
 export interface ConnectOptions extends PeerRules {
   /** The sidecar's socket. Default: `PILLION_SOCKET`, else `<runtime dir>/pillion/<contract>.sock`. */
@@ -28,6 +30,13 @@ export interface ConnectOptions extends PeerRules {
   transport?: 'auto' | 'socket';
   /** Sizes of the two rings, powers of two; 256 KiB each by default. `toServer` bounds how much is buffered while no sidecar is there. */
   ringBytes?: { toServer?: number; toClient?: number };
+  /** Memory for claims, a multiple of 4,096 and at most the sidecar's `maxArenaBytes`; 0 by default: claims work, and are copied once when they are committed. */
+  arenaBytes?: number;
+  /**
+   * Claims get a view of their own, which becomes unusable when the claim is over, and whose bytes are copied into the arena on commit. Finds writes that come too late,
+   * and costs what claiming saves. Default: unless NODE_ENV is "production".
+   */
+  checkViews?: boolean;
   /** Memory for the contract's counters, a multiple of 4,096; 64 KiB by default, enough for about 1,000 sets of labels. */
   counterBytes?: number;
   /** The largest message in either direction; 16 MiB by default. */
@@ -68,6 +77,7 @@ export function checkConnectOptions({ name: contractName, definitions }: Contrac
     ringBytesOption('ringBytes.toClient', options.ringBytes?.toClient),
   ] as [number, number];
   const maxMessageBytes = integerOption('maxMessageBytes', options.maxMessageBytes, DEFAULT_MAX_MESSAGE_BYTES, 1, MAX_RING_BYTES);
+  const arenaBytes = arenaBytesOption(options.arenaBytes);
   const counterBytes = counterBytesOption(options.counterBytes);
   const metrics = metricsOf(definitions);
   const counters = metrics.length > 0 ? new CounterTable(contractName, metrics, createRegion(addon, reason, counterBytes)) : null;
@@ -85,6 +95,8 @@ export function checkConnectOptions({ name: contractName, definitions }: Contrac
       noShmReason: reason,
       maySpin,
       ringBytes,
+      arenaBytes,
+      checksViews: options.checkViews ?? defaultChecksViews(),
       counterDescriptor: counters?.descriptor ?? -1,
       maxMessageBytes,
       highWaterMark: integerOption('highWaterMark', options.highWaterMark, ringBytes[0] / 2, 0, ringBytes[0]),
@@ -95,6 +107,7 @@ export function checkConnectOptions({ name: contractName, definitions }: Contrac
         contract: contractName,
         clientId: randomUUID(),
         ringBytes,
+        arenaBytes,
         maxMessageBytes,
         features: [],
         pid: process.pid,

@@ -21,6 +21,16 @@ export interface EventOptions {
   lingerMs?: number;
 }
 
+/** Options of an `event` of plain bytes. */
+export interface RawEventOptions extends Omit<EventOptions, 'codec'> {
+  codec: 'raw';
+  /**
+   * The handler gets a view of the bytes where they lie, without a copy: valid until the handler is done, or what `context.retain()` returned was called. The app that sent
+   * them can still change them while they are looked at. Default false: a copy.
+   */
+  borrow?: boolean;
+}
+
 /** Options of `method`. */
 export interface MethodOptions {
   /** How requests and responses become bytes. Default `msgpack`. */
@@ -62,6 +72,12 @@ export interface EventDefinition<T = unknown> {
   readonly waitMs: number;
   readonly lingerMs: number;
   readonly [types]?: { payload: T };
+}
+
+/** An event whose payload is the bytes themselves: it may be claimed, and borrowed. */
+export interface RawEventDefinition<T = Uint8Array> extends EventDefinition<T> {
+  readonly codec: 'raw';
+  readonly borrow: boolean;
 }
 
 /** Something the app asks the sidecar. */
@@ -137,6 +153,8 @@ export type NamesOf<D extends Definitions, K extends Definition['kind']> = {
 
 /** Names of a contract's events, and the payload of one. */
 export type EventNames<D extends Definitions> = NamesOf<D, 'event'>;
+/** Names of the events that can be claimed: those whose codec is `raw`. */
+export type ClaimNames<D extends Definitions> = { [N in keyof D]: D[N] extends RawEventDefinition<infer _> ? N : never }[keyof D] & string;
 export type PayloadOf<D extends Definitions, N extends keyof D> =
   D[N] extends EventDefinition<infer T> ? T : D[N] extends BroadcastDefinition<infer T> ? T : never;
 
@@ -157,16 +175,18 @@ export type OutputOf<D extends Definitions, N extends keyof D> =
 export type ValueOf<D extends Definitions, N extends keyof D> = D[N] extends StateDefinition<infer T> ? T : never;
 
 /** Defines an event with payload `T`. */
-export function event<T = void>(options: EventOptions = {}): EventDefinition<NoInfer<T>> {
+export function event<T extends Uint8Array = Uint8Array>(options: RawEventOptions): RawEventDefinition<NoInfer<T>>;
+export function event<T = void>(options?: EventOptions): EventDefinition<NoInfer<T>>;
+export function event(options: EventOptions | RawEventOptions = {}): EventDefinition {
+  const codec = checkedCodec(options.codec);
+  const borrow = 'borrow' in options && options.borrow === true;
+  if (borrow && codec !== 'raw') throw invalid('only the bytes of codec "raw" can be borrowed');
   const { overflow = 'drop' } = options;
   if (overflow !== 'drop' && overflow !== 'wait') throw invalid(`overflow=${String(overflow)} is neither "drop" nor "wait"`);
-  return {
-    kind: 'event',
-    codec: checkedCodec(options.codec),
-    overflow,
-    waitMs: milliseconds('waitMs', options.waitMs, 100),
-    lingerMs: milliseconds('lingerMs', options.lingerMs, 0),
-  };
+  const waitMs = milliseconds('waitMs', options.waitMs, 100);
+  const lingerMs = milliseconds('lingerMs', options.lingerMs, 0);
+  const definition = { kind: 'event', codec, overflow, waitMs, lingerMs } as const;
+  return codec === 'raw' ? ({ ...definition, borrow } as RawEventDefinition) : definition;
 }
 
 /** Defines a method with request `Req` and response `Res`. */

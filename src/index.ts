@@ -5,6 +5,7 @@ export {
   type BroadcastDefinition,
   type BroadcastOptions,
   broadcast,
+  type ClaimNames,
   type Contract,
   contract,
   type Definitions,
@@ -22,6 +23,8 @@ export {
   type NamesOf,
   type OutputOf,
   type PayloadOf,
+  type RawEventDefinition,
+  type RawEventOptions,
   type RequestOf,
   type ResponseOf,
   type SlowClientPolicy,
@@ -57,6 +60,8 @@ export type { Codec, CodecName } from './protocol/codec.js';
 export type { ServeOptions } from './serve-options.js';
 export { type Audience, type ConnectedClient, type Handlers, Server, type ServerEvents, serve } from './server.js';
 export type { ServerState } from './server-state.js';
+export type { EventContext } from './session/borrow.js';
+export type { Claim } from './session/claims.js';
 export type { ClientState, StateEvents } from './session/client-pushes.js';
 export type { DuplexEnd } from './session/duplex-end.js';
 export type { HandlerContext } from './session/handler-context.js';

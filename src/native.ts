@@ -9,12 +9,17 @@ import { messageOf, PillionError } from './errors.js';
  * The native addon: where it is found, and the types of what it exports. native/ documents each class at its declaration.
  */
 
-/** A mapped segment. `buffer` is page 0, ring 0 twice, ring 1 twice; it has length 0 after `close`. */
+/**
+ * A mapped segment. `buffer` is page 0, ring 0 twice, ring 1 twice; it has length 0 after `close`. The arena is a buffer of its own: `closeRings` leaves it, and its
+ * addresses stay reserved as long as this object is reachable, for threads that still work on a view.
+ */
 export interface NativeSegment {
   readonly buffer: ArrayBuffer;
+  readonly arena: ArrayBuffer | undefined;
   readonly descriptor: number;
   readonly headerBytes: number;
   readonly capacities: [number, number];
+  closeRings(): void;
   close(): void;
 }
 
@@ -74,8 +79,8 @@ export interface NativeWatch {
 
 export interface NativeAddon {
   readonly Segment: {
-    create(capacity0: number, capacity1: number): NativeSegment;
-    map(descriptor: number, maxRingBytes: number): NativeSegment;
+    create(capacity0: number, capacity1: number, arenaBytes?: number): NativeSegment;
+    map(descriptor: number, maxRingBytes: number, maxArenaBytes?: number): NativeSegment;
   };
   readonly CounterMemory: {
     create(bytes: number): NativeCounterMemory;

@@ -3,7 +3,7 @@ import { PillionError } from './errors.js';
 import { type NativeAddon, native } from './native.js';
 import { usableProcessors } from './processors.js';
 import { isRingCapacity } from './protocol/handshake.js';
-import { MAX_RING_BYTES, MIN_RING_BYTES } from './ring/layout.js';
+import { ARENA_PAGE_BYTES, MAX_ARENA_BYTES, MAX_RING_BYTES, MIN_RING_BYTES } from './ring/layout.js';
 
 /** Defaults and checks of what users may set, once, at the edge. */
 
@@ -12,6 +12,7 @@ export const DEFAULT_MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 export const DEFAULT_MAX_RING_BYTES = 64 * 1024 * 1024;
 export const DEFAULT_COUNTER_BYTES = 64 * 1024;
 export const DEFAULT_MAX_COUNTER_BYTES = 1024 * 1024;
+export const DEFAULT_MAX_ARENA_BYTES = 64 * 1024 * 1024;
 export const DEFAULT_CALL_TIMEOUT_MS = 5000;
 export const DEFAULT_HANDSHAKE_TIMEOUT_MS = 5000;
 export const DEFAULT_LINGER_MS = 1;
@@ -60,6 +61,13 @@ export function ringBytesOption(name: string, value: unknown): number {
 export function counterBytesOption(value: unknown): number {
   const bytes = integerOption('counterBytes', value, DEFAULT_COUNTER_BYTES, MIN_COUNTER_BYTES, MAX_COUNTER_BYTES);
   if (bytes % COUNTER_BYTES_STEP !== 0) throw invalidArgument(`counterBytes=${bytes} is not a multiple of ${COUNTER_BYTES_STEP}`);
+  return bytes;
+}
+
+/** Whole pages; the addon refuses what is none where pages are larger, and the socket takes its place. */
+export function arenaBytesOption(value: unknown): number {
+  const bytes = integerOption('arenaBytes', value, 0, 0, MAX_ARENA_BYTES);
+  if (bytes % ARENA_PAGE_BYTES !== 0) throw invalidArgument(`arenaBytes=${bytes} is not a multiple of ${ARENA_PAGE_BYTES}`);
   return bytes;
 }
 

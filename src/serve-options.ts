@@ -6,6 +6,7 @@ import {
   addonFor,
   configureWaiting,
   DEFAULT_HANDSHAKE_TIMEOUT_MS,
+  DEFAULT_MAX_ARENA_BYTES,
   DEFAULT_MAX_COUNTER_BYTES,
   DEFAULT_MAX_MESSAGE_BYTES,
   DEFAULT_MAX_RING_BYTES,
@@ -13,7 +14,8 @@ import {
   integerOption,
   type WaitPreset,
 } from './options.js';
-import { MAX_RING_BYTES } from './ring/layout.js';
+import { MAX_ARENA_BYTES, MAX_RING_BYTES } from './ring/layout.js';
+import { defaultChecksViews } from './session/view-checks.js';
 
 export interface ServeOptions extends PeerRules {
   /** Where to listen. Default: `PILLION_SOCKET`, else `<runtime dir>/pillion/<contract>.sock`. Its directory must be ours with mode 0700. */
@@ -30,6 +32,13 @@ export interface ServeOptions extends PeerRules {
   maxRingBytes?: number;
   /** The largest memory for counters that a client may bring; 1 MiB by default, 0 to read no counters. */
   maxCounterBytes?: number;
+  /** The largest arena that a client may bring for its claims; 64 MiB by default. */
+  maxArenaBytes?: number;
+  /**
+   * Handlers of borrowing events get a copy that becomes unusable when it is given back, in place of the memory itself. Finds uses that come too late, and costs
+   * what borrowing saves. Default: unless NODE_ENV is "production".
+   */
+  checkViews?: boolean;
   /** The largest message in either direction; 16 MiB by default. */
   maxMessageBytes?: number;
   /** Connections at once, in all and per user; 1,024 each by default. */
@@ -61,6 +70,8 @@ export interface ServerSettings {
   transport: 'auto' | 'socket';
   maxRingBytes: number;
   maxCounterBytes: number;
+  maxArenaBytes: number;
+  checksViews: boolean;
   maxMessageBytes: number;
   maxConnections: number;
   maxConnectionsPerUid: number;
@@ -94,6 +105,8 @@ export function checkServeOptions(options: ServeOptions): ServerSettings {
     transport: options.transport ?? 'auto',
     maxRingBytes: integerOption('maxRingBytes', options.maxRingBytes, DEFAULT_MAX_RING_BYTES, 4096, MAX_RING_BYTES),
     maxCounterBytes: integerOption('maxCounterBytes', options.maxCounterBytes, DEFAULT_MAX_COUNTER_BYTES, 0, MAX_COUNTER_BYTES),
+    maxArenaBytes: integerOption('maxArenaBytes', options.maxArenaBytes, DEFAULT_MAX_ARENA_BYTES, 0, MAX_ARENA_BYTES),
+    checksViews: options.checkViews ?? defaultChecksViews(),
     maxMessageBytes: integerOption('maxMessageBytes', options.maxMessageBytes, DEFAULT_MAX_MESSAGE_BYTES, 1, MAX_RING_BYTES),
     maxConnections: integerOption('maxConnections', options.maxConnections, 1024, 1, 1_000_000),
     maxConnectionsPerUid: integerOption('maxConnectionsPerUid', options.maxConnectionsPerUid, 1024, 1, 1_000_000),

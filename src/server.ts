@@ -4,6 +4,7 @@ import { debuglog } from 'node:util';
 import type { Channel } from './channel/channel.js';
 import type { HandshakeStream, NativeHandshakeStream } from './channel/handshake-stream.js';
 import { Listener } from './channel/listener.js';
+import { ArenaLoans, noLoans } from './channel/loans.js';
 import type { Peer } from './channel/peer.js';
 import { ShmChannel } from './channel/shm.js';
 import { SocketChannel } from './channel/socket.js';
@@ -34,10 +35,11 @@ import { invalidArgument, LIBRARY_RUNTIME, timeoutOption } from './options.js';
 import { builtInCodec, type PayloadCodec, resolveCodec } from './protocol/codec.js';
 import type { Hello } from './protocol/handshake.js';
 import type { NameEntry } from './protocol/names.js';
-import { privateRing, ringsOfSegment } from './ring/memory.js';
+import { arenaOfSegment, privateRing, ringsOfSegment } from './ring/memory.js';
 import { RingProducer } from './ring/producer.js';
 import { checkServeOptions, type ServeOptions, type ServerSettings } from './serve-options.js';
 import { ServerState } from './server-state.js';
+import type { EventContext } from './session/borrow.js';
 import type { DuplexEnd } from './session/duplex-end.js';
 import type { HandlerContext } from './session/handler-context.js';
 import type { ItemReceiver } from './session/item-receiver.js';
@@ -51,7 +53,7 @@ const debug = debuglog('pillion');
 /** What the sidecar does for each name of the contract that an app may use. */
 export type Handlers<D extends Definitions> = {
   [N in keyof D as D[N]['kind'] extends 'state' | 'broadcast' | MetricDefinition['kind'] ? never : N]: D[N] extends EventDefinition<infer T>
-    ? (payload: T, context: HandlerContext) => void | Promise<void>
+    ? (payload: T, context: EventContext) => void | Promise<void>
     : D[N] extends MethodDefinition<infer Req, infer Res>
       ? (request: Req, context: HandlerContext) => Res | Promise<Res>
       : D[N] extends StreamDefinition<infer Req, infer Item>
@@ -223,6 +225,7 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
           noShmReason: settings.noShmReason,
           maxRingBytes: settings.maxRingBytes,
           counters: { addon: settings.addon, noAddonReason: settings.noShmReason, maxBytes: settings.maxCounterBytes },
+          maxArenaBytes: settings.maxArenaBytes,
           timeoutMs: settings.handshakeTimeoutMs,
           closeDescriptor: (descriptor) => settings.addon?.closeDescriptor(descriptor),
           answer: {
@@ -292,11 +295,12 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
       maxMessageBytes: settings.maxMessageBytes,
       maxQueuedBytes: settings.maxQueuedBytes,
       exposeStacks: settings.exposeStacks,
+      checksViews: settings.checksViews,
       counters: totals,
       onHandlerError: (error, name, context) => this.onHandlerError(error, name, context),
       onEnd: (error) => {
         this.sessions.delete(session);
-        segment?.close();
+        session.whenReturned(() => segment?.close());
         if (error !== null) totals.clientsRefused++;
         debug('%s: client %s left: %s', this.contract.name, client.clientId, error?.message ?? 'hung up');
         this.emitLater('disconnect', { ...client, counters: this.clientCounters.close(clientCounters) }, error);
@@ -332,7 +336,8 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
     const own = resolveCodec(definition.codec);
     const codec = own.name === codecName ? own : builtInCodec(codecName);
     if (codec === undefined) return unknown(`the sidecar does not know codec "${codecName}" of "${name}"`);
-    return { name, kind, codec, problem: '', handler: (this.handlers as Record<string, Handler>)[name] ?? null };
+    const handler = (this.handlers as Record<string, Handler>)[name] ?? null;
+    return { name, kind, codec, problem: '', handler, isBorrowed: isBorrowing(definition) && codecName === 'raw' };
   }
 
   private onHandlerError(error: unknown, name: string, context: HandlerContext): void {
@@ -432,6 +437,10 @@ export async function serve<D extends Definitions>(
   return server;
 }
 
+function isBorrowing(definition: MessageDefinition): boolean {
+  return 'borrow' in definition && definition.borrow === true;
+}
+
 function checkHandlers(contractName: string, messages: ReadonlyMap<string, MessageDefinition>, handlers: Record<string, unknown>): void {
   const isHandled = (name: string): boolean => messages.get(name)?.kind !== 'state' && messages.get(name)?.kind !== 'broadcast';
   for (const name of messages.keys()) {
@@ -449,10 +458,12 @@ function shmChannel(addon: NativeAddon, stream: NativeHandshakeStream, segment: 
   const [inbound, outbound] = ringsOfSegment(segment.buffer, segment.headerBytes, segment.capacities);
   // First what a client's positions can make fail: until then the stream still owns the socket, and closes it.
   const producer = new RingProducer(outbound);
-  return new ShmChannel(addon, stream.intoNative(), segment, producer, inbound, 0);
+  const arena = arenaOfSegment(segment.arena);
+  return new ShmChannel(addon, stream.intoNative(), segment, producer, inbound, 0, arena === null ? noLoans : new ArenaLoans(arena));
 }
 
 function socketChannel(stream: HandshakeStream, hello: Hello): Channel {
   const memory = privateRing(hello.ringBytes[1]);
-  return new SocketChannel(stream.intoSocket(), { memory, producer: new RingProducer(memory) }, hello.ringBytes[0], true);
+  const outbox = { memory, producer: new RingProducer(memory), arena: null };
+  return new SocketChannel(stream.intoSocket(), outbox, { ringBytes: hello.ringBytes[0], arenaBytes: hello.arenaBytes ?? 0 }, true);
 }

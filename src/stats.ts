@@ -27,6 +27,12 @@ export interface ClientStats {
   bufferedBytes: number;
   /** Size of the ring that they are in. */
   ringBytes: number;
+  /** Claims neither committed nor aborted; and those of them that were dropped, and found by the garbage collector. */
+  claimsOpen: number;
+  claimsLeaked: number;
+  /** Bytes of the arena that open claims and events which the sidecar has not released take; and its size. */
+  arenaUsedBytes: number;
+  arenaBytes: number;
 }
 
 /** What a server has done so far. */
@@ -51,12 +57,24 @@ export interface ServerStats {
   countersBroken: number;
   /** Handlers that threw or rejected, of events, calls and streams. */
   handlerErrors: number;
+  /** Events that were retained, and dropped without being released. */
+  viewsLeaked: number;
   doorbells: number;
 }
 
 export function newClientCounters(): Omit<
   ClientStats,
-  'callsPending' | 'streamsOpen' | 'broadcastsReceived' | 'broadcastsFailed' | 'statesReceived' | 'bufferedBytes' | 'ringBytes'
+  | 'callsPending'
+  | 'streamsOpen'
+  | 'broadcastsReceived'
+  | 'broadcastsFailed'
+  | 'statesReceived'
+  | 'bufferedBytes'
+  | 'ringBytes'
+  | 'claimsOpen'
+  | 'claimsLeaked'
+  | 'arenaUsedBytes'
+  | 'arenaBytes'
 > {
   return {
     eventsSent: 0,
@@ -83,6 +101,7 @@ export function newServerCounters(): Omit<ServerStats, 'clients'> {
     broadcastsDropped: 0,
     countersBroken: 0,
     handlerErrors: 0,
+    viewsLeaked: 0,
     doorbells: 0,
   };
 }

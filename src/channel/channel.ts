@@ -1,6 +1,7 @@
 import type { TransportName } from '../protocol/handshake.js';
 import type { RingConsumer } from '../ring/consumer.js';
 import type { RingProducer } from '../ring/producer.js';
+import type { LoanReader } from './loans.js';
 
 /** What a channel tells its session. */
 export interface ChannelListener {
@@ -20,6 +21,8 @@ export interface Channel {
   readonly transport: TransportName;
   readonly producer: RingProducer;
   readonly consumer: RingConsumer;
+  /** The payloads that inbound LOAN records point at. */
+  readonly loans: LoanReader;
   /** Doorbells rung so far, i.e. system calls made to wake the peer. */
   readonly doorbellCount: number;
 

@@ -24,6 +24,7 @@ export interface WelcomeOptions extends PeerRules {
   noShmReason: string | undefined;
   maxRingBytes: number;
   counters: CounterMemoryOptions;
+  maxArenaBytes: number;
   timeoutMs: number;
   /** Everything of the answer that does not depend on the client. */
   answer: Omit<Welcome, 'transport' | 'reason' | 'noCountersReason' | 'features'>;
@@ -119,6 +120,13 @@ function mapSegment(hello: Hello, descriptors: number[], options: WelcomeOptions
   if (hello.ringBytes.some((bytes) => bytes > options.maxRingBytes)) {
     throw new PillionError('ERR_PILLION_BAD_SEGMENT', `the rings are larger than the server's maxRingBytes=${options.maxRingBytes}`);
   }
+  const { arenaBytes = 0 } = hello;
+  if (arenaBytes > options.maxArenaBytes) {
+    throw new PillionError(
+      'ERR_PILLION_BAD_SEGMENT',
+      `the arena of ${arenaBytes} bytes is larger than the server's maxArenaBytes=${options.maxArenaBytes}`,
+    );
+  }
   if (!hello.transports.includes('shm')) return { segment: null };
   const descriptor = descriptors.shift();
   if (options.addon === null) {
@@ -128,7 +136,7 @@ function mapSegment(hello: Hello, descriptors: number[], options: WelcomeOptions
   if (descriptor === undefined) return { segment: null, reason: 'the descriptor of the shared memory did not arrive' };
   let segment: NativeSegment;
   try {
-    segment = options.addon.Segment.map(descriptor, options.maxRingBytes);
+    segment = options.addon.Segment.map(descriptor, options.maxRingBytes, options.maxArenaBytes);
   } catch (error) {
     // A failed system call is our lack of memory, not the client's fault.
     if (typeof (error as NodeJS.ErrnoException).errno === 'number') {
@@ -136,9 +144,10 @@ function mapSegment(hello: Hello, descriptors: number[], options: WelcomeOptions
     }
     throw new PillionError('ERR_PILLION_BAD_SEGMENT', messageOf(error), { cause: error });
   }
-  if (segment.capacities[0] !== hello.ringBytes[0] || segment.capacities[1] !== hello.ringBytes[1]) {
+  const isAsAnnounced = segment.capacities.every((capacity, ring) => capacity === hello.ringBytes[ring]);
+  if (!isAsAnnounced || (segment.arena?.byteLength ?? 0) !== arenaBytes) {
     segment.close();
-    throw new PillionError('ERR_PILLION_BAD_SEGMENT', 'the rings have other capacities than announced');
+    throw new PillionError('ERR_PILLION_BAD_SEGMENT', 'the rings or the arena have other sizes than announced');
   }
   return { segment };
 }

@@ -18,6 +18,7 @@ export const GOODBYE = 12;
 export const MORE = 1;
 export const META = 2;
 export const REDELIVERED = 4;
+export const LOAN = 8;
 
 /** So that a PONG fits a record of the smallest ring. */
 export const MAX_PING_BYTES = 1008;
@@ -47,7 +48,7 @@ export function nameOfKind(kind: number): string {
 
 /** Which flags each kind may carry, in each direction; a kind that is missing is not allowed there. */
 const flagsFromClient = new Map([
-  [EVENT, MORE | META | REDELIVERED],
+  [EVENT, MORE | META | REDELIVERED | LOAN],
   [CALL, MORE | META],
   [ERROR, MORE],
   [CANCEL, 0],

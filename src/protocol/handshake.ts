@@ -1,6 +1,6 @@
 import { COUNTER_BYTES_STEP, MAX_COUNTER_BYTES, MIN_COUNTER_BYTES } from '../counters/layout.js';
 import { PillionError, ProtocolError } from '../errors.js';
-import { MAX_RING_BYTES, MIN_RING_BYTES } from '../ring/layout.js';
+import { MAX_ARENA_BYTES, MAX_RING_BYTES, MIN_RING_BYTES } from '../ring/layout.js';
 import { type NameEntry, parseNames } from './names.js';
 
 /** docs/protocol.md, section 1: header and JSON bodies of the handshake. Pure; who moves the bytes is in channel/. */
@@ -31,6 +31,8 @@ export interface Hello {
   names: NameEntry[];
   transports: TransportName[];
   ringBytes: [number, number];
+  /** 0 if it is missing. */
+  arenaBytes?: number;
   maxMessageBytes: number;
   features: string[];
   pid: number;
@@ -124,6 +126,8 @@ export function parseHello(body: Buffer): Hello {
   if (!Array.isArray(ringBytes) || ringBytes.length !== 2 || !ringBytes.every(isRingCapacity)) {
     throw malformed(`ringBytes=${JSON.stringify(ringBytes)} are not two powers of two from ${MIN_RING_BYTES} to ${MAX_RING_BYTES}`);
   }
+  const arenaBytes = fields.arenaBytes === undefined ? 0 : count(fields, 'arenaBytes');
+  if (arenaBytes > MAX_ARENA_BYTES) throw malformed(`arenaBytes=${arenaBytes} is more than ${MAX_ARENA_BYTES}`);
   const clientId = text(fields, 'clientId', 64);
   if (clientId.length === 0) throw malformed('clientId is empty');
   return {
@@ -132,6 +136,7 @@ export function parseHello(body: Buffer): Hello {
     names: parseNames(fields.names),
     transports: strings(fields, 'transports').filter((name) => name === 'shm' || name === 'socket') as TransportName[],
     ringBytes: [ringBytes[0] as number, ringBytes[1] as number],
+    ...(arenaBytes > 0 ? { arenaBytes } : {}),
     maxMessageBytes: count(fields, 'maxMessageBytes'),
     features: strings(fields, 'features'),
     pid: count(fields, 'pid'),

@@ -1,5 +1,6 @@
 import { CALL, END, EVENT, kindOf, targetOf } from '../protocol/frame.js';
 import type { NameEntry } from '../protocol/names.js';
+import type { Claims, ClaimTarget } from './claims.js';
 import type { ClientMemory } from './client-memory.js';
 import type { FrameWriter } from './frame-writer.js';
 import { type PendingCall, type PendingCalls, timeLeftField } from './pending-calls.js';
@@ -10,6 +11,7 @@ export interface CarryOverOptions {
   pending: PendingCalls;
   streams: { isUntaken(id: number, records: number): boolean };
   writer: FrameWriter;
+  claims: Claims<ClaimTarget>;
   /** The last server may have taken messages beyond its head. */
   mayHaveRead: boolean;
   /** The call was taken by the last server, or nobody knows, and it may not be carried out twice. */
@@ -31,6 +33,7 @@ export function carryOver(
   const inRing = new Set<number>();
   const { events } = replay(old.outbound, old.producer.cachedHead, old.producer.producerPosition | 0, next.producer, {
     isRedelivery: mayHaveRead,
+    arenas: old.arena !== null && next.arena !== null ? { old: old.arena, next: next.arena } : null,
     isOwnTarget: (tag) => isSentAs(names[targetOf(tag)]?.kind, kindOf(tag)),
     keepCall: (signedId, records) => {
       const id = signedId >>> 0;
@@ -57,7 +60,8 @@ export function carryOver(
     if (call.payload === null) options.onLost(call);
     else writer.queueMessage(call.tag, call.id, timeLeftField(call.deadline - performance.now()), call.payload);
   }
-  old.segment?.close();
+  old.segment?.closeRings();
+  if (old.arena !== null) options.claims.retire(old.arena);
   return { events, isKept };
 }
 

@@ -8,6 +8,7 @@ import type { RingProducer } from '../ring/producer.js';
 import { newClientCounters } from '../stats.js';
 import { type AnswerListener, AnswerReader } from './answer-reader.js';
 import { carryOver } from './carry-over.js';
+import { type ClaimHost, Claims } from './claims.js';
 import { type ClientMemory, createMemory, privateMemory } from './client-memory.js';
 import { ClientPushes } from './client-pushes.js';
 import { ClientStreams } from './client-streams.js';
@@ -29,6 +30,10 @@ export interface SessionOptions extends ConnectorOptions {
   maxMessageBytes: number;
   /** Bytes in the ring above which `drain` is told. */
   highWaterMark: number;
+  /** 0: claims are private memory. */
+  arenaBytes: number;
+  /** Are views of claims made unusable when the claim is over? */
+  checksViews: boolean;
 }
 
 /** Answers to pings that may wait for space, besides the calls that do. */
@@ -50,7 +55,7 @@ const noop = (): void => {};
  * One client's side of the conversation over however many connections it takes. Messages go into the ring whether or not a server is there; what a dead server
  * has not released goes into the ring of the next connection.
  */
-export class ClientSession implements ConnectorHost, AnswerListener {
+export class ClientSession implements ConnectorHost, AnswerListener, ClaimHost<Target> {
   readonly counters = newClientCounters();
   connection: Connection | null = null;
   isClosed = false;
@@ -67,6 +72,7 @@ export class ClientSession implements ConnectorHost, AnswerListener {
   readonly pushes = new ClientPushes();
   private readonly answers: AnswerReader;
   private readonly inline: InlineWait;
+  readonly claims: Claims<Target>;
   memory: ClientMemory;
   /** The server said GOODBYE, its last word: what lies beyond its head it has never taken. */
   private isLeftInOrder = false;
@@ -87,13 +93,14 @@ export class ClientSession implements ConnectorHost, AnswerListener {
     this.events = new EventSender(this, options.highWaterMark);
     this.streams = new ClientStreams(this);
     this.inline = new InlineWait(options.addon, options.maySpin);
+    this.claims = new Claims(this, options.checksViews);
     this.connector = new Connector(options, this);
     void this.connector.connect();
   }
 
   private createMemory(): ClientMemory {
-    const { isSocketWanted, addon, noShmReason, ringBytes } = this.options;
-    return isSocketWanted ? privateMemory(undefined, ringBytes) : createMemory(addon, noShmReason, ringBytes);
+    const { isSocketWanted, addon, noShmReason, ringBytes, arenaBytes } = this.options;
+    return isSocketWanted ? privateMemory(undefined, ringBytes, arenaBytes) : createMemory(addon, noShmReason, ringBytes, arenaBytes);
   }
 
   // --- sending --------------------------------------------------------------------------------------------------
@@ -127,6 +134,28 @@ export class ClientSession implements ConnectorHost, AnswerListener {
       // Calls are waited for; events can wait for a sidecar that dozes.
       if (counters.callsSent + streams.size !== before) this.channel?.announce();
       else this.channel?.announceEvents();
+    }
+  }
+
+  /** ClaimHost. */
+  checkEvent(target: Target, length: number): void {
+    this.checkLength(length, target);
+    if (this.memory.arena === null) this.writer.checkEventLength(length);
+  }
+
+  writeEvent(target: Target, bytes: Uint8Array, sequence: number): boolean {
+    return this.writer.tryWriteEvent(target.tag, sequence, target.codec.encode(bytes));
+  }
+
+  acceptEvent(target: Target, write: (sequence: number) => boolean): boolean {
+    return this.events.accept(target, write);
+  }
+
+  refreshHead(): void {
+    try {
+      this.memory.producer.refreshHead();
+    } catch (error) {
+      this.dropConnectionOn(error);
     }
   }
 
@@ -481,7 +510,7 @@ export class ClientSession implements ConnectorHost, AnswerListener {
   }
 
   moveToPrivateMemory(reason: string): void {
-    this.renewMemory(privateMemory(reason, this.options.ringBytes), false);
+    this.renewMemory(privateMemory(reason, this.options.ringBytes, this.options.arenaBytes), false);
   }
 
   /** The server is gone. What it had answered is still read; what it had not released goes to the next one. */
@@ -524,6 +553,7 @@ export class ClientSession implements ConnectorHost, AnswerListener {
       pending: this.pending,
       streams: this.streams,
       writer: this.writer,
+      claims: this.claims,
       mayHaveRead,
       onLost: (call) => {
         this.pending.take(call.id);
@@ -555,6 +585,7 @@ export class ClientSession implements ConnectorHost, AnswerListener {
     this.readyWaiters.settleAll(error);
     this.flushWaiters.settleAll(error);
     this.memory.segment?.close();
+    this.claims.close();
   }
 
   /** Why there is no connection, as far as is known. */
@@ -568,6 +599,12 @@ export class ClientSession implements ConnectorHost, AnswerListener {
 
   get doorbells(): number {
     return this.counters.doorbells + (this.connection?.channel.doorbellCount ?? 0);
+  }
+
+  get arenaUsedBytes(): number {
+    if (this.isClosed) return 0;
+    this.claims.reclaim();
+    return this.memory.arena?.usedBytes ?? 0;
   }
 
   get bufferedBytes(): number {

@@ -126,8 +126,9 @@ export class Connector {
     const { noCountersReason } = welcome;
     if (welcome.transport === 'socket') {
       if (host.memory.segment !== null) host.moveToPrivateMemory(welcome.reason ?? 'the server chose the socket');
-      const { outbound, producer, noShmReason } = host.memory;
-      const channel = new SocketChannel(stream.intoSocket(), { memory: outbound, producer }, options.ringBytes[1], false);
+      const { outbound, producer, noShmReason, arena } = host.memory;
+      const outbox = { memory: outbound, producer, arena: arena?.bytes ?? null };
+      const channel = new SocketChannel(stream.intoSocket(), outbox, { ringBytes: options.ringBytes[1], arenaBytes: 0 }, false);
       return { channel, peer, fallbackReason: noShmReason ?? welcome.reason, noCountersReason };
     }
     const { addon } = options;

@@ -93,6 +93,25 @@ export class EventSender {
     }
   }
 
+  /** An event that `write` puts into the ring by itself under the sequence number that it is given, unpublished; it is asked again if the connection turns out to be broken. */
+  accept(target: Target, write: (sequence: number) => boolean): boolean {
+    const { host } = this;
+    let isWritten: boolean;
+    try {
+      isWritten = write(this.nextSequence);
+    } catch (error) {
+      host.dropConnectionOn(error);
+      isWritten = write(this.nextSequence);
+    }
+    if (!isWritten) {
+      this.askForDrain();
+      return false;
+    }
+    if (!host.writer.isBatching) host.producer.publish();
+    this.afterWrite(target);
+    return true;
+  }
+
   /** Blocks this thread until the event fits, for at most the time that its definition allows. Without a connection nobody would make room. */
   private waitAndWrite(target: Target, payload: Encoded): boolean {
     const { host } = this;

@@ -136,19 +136,24 @@ export class FrameWriter {
     const { producer } = this;
     const length = payload.end - payload.start;
     if (length <= producer.maxPayload) return this.tryWrite(tag, sequence, 0, payload);
+    this.checkEventLength(length);
     const recordBytes = fragmentedLength(length, producer.maxPayload);
-    if (recordBytes > producer.capacity) {
-      throw new PillionError(
-        'ERR_PILLION_TOO_LARGE',
-        `an event of ${length} bytes does not fit a ring of ${producer.capacity} bytes, where it must stay until it is handled: raise ringBytes.toServer, or use a method`,
-      );
-    }
     if (this.batchDepth > 0 && !producer.hasSpace(recordBytes)) producer.publish();
     if (!producer.hasSpace(recordBytes)) return false;
     let offset = 0;
     while (offset < length) offset += this.commitFragment(tag, sequence, 0, payload, payload.start, offset, length);
     this.publish();
     return true;
+  }
+
+  /** Throws if an event of so many bytes can never be written. */
+  checkEventLength(length: number): void {
+    const { producer } = this;
+    if (fragmentedLength(length, producer.maxPayload) <= producer.capacity) return;
+    throw new PillionError(
+      'ERR_PILLION_TOO_LARGE',
+      `an event of ${length} bytes does not fit a ring of ${producer.capacity} bytes, where it must stay until it is handled: raise ringBytes.toServer, or use a method`,
+    );
   }
 
   /**

@@ -1,5 +1,6 @@
 import { allocateBlock } from '../channel/blocks.js';
 import type { Channel } from '../channel/channel.js';
+import type { LentPayload } from '../channel/loans.js';
 import type { Peer } from '../channel/peer.js';
 import { PillionError, ProtocolError } from '../errors.js';
 import { copyOut, type PayloadCodec } from '../protocol/codec.js';
@@ -19,6 +20,7 @@ import {
   GOODBYE,
   ITEM,
   kindOf,
+  LOAN,
   META,
   MORE,
   PING,
@@ -31,6 +33,7 @@ import {
 import type { RingConsumer } from '../ring/consumer.js';
 import type { newServerCounters } from '../stats.js';
 import { parseError } from './answer-reader.js';
+import { Lender, type Stay } from './borrow.js';
 import { FrameWriter, NOTHING, stable } from './frame-writer.js';
 import { Context, type HandlerContext } from './handler-context.js';
 import { errorPayload, isThenable, settleWith } from './handler-result.js';
@@ -42,6 +45,14 @@ import { type Opening, ServerStreams } from './server-streams.js';
 
 /** Records handled before the ring's space is given back and others get their turn. */
 const BATCH = 256;
+
+interface LendingRoute extends Route {
+  readonly lender: Lender;
+}
+
+function isLent(message: Reassembled | LentPayload | null): message is LentPayload {
+  return message !== null && 'isPrivate' in message;
+}
 
 /** Kinds of names that no client may call. */
 const uncalledKinds = new Set(['event', 'state', 'broadcast']);
@@ -72,6 +83,7 @@ export interface ServerSessionOptions {
   /** What of ours the client knows, by name. */
   pushTargets: ReadonlyMap<string, PushTarget>;
   exposeStacks: boolean;
+  checksViews: boolean;
   counters: ReturnType<typeof newServerCounters>;
   onHandlerError(error: unknown, name: string, context: HandlerContext): void;
   onEnd(error: Error | null): void;
@@ -83,6 +95,7 @@ export class ServerSession {
   readonly clientId: string;
   readonly channel: Channel;
   private readonly options: ServerSessionOptions;
+  private readonly routes: readonly LendingRoute[];
   private readonly writer: FrameWriter;
   private readonly releases: ReleaseQueue;
   private readonly reassembly: Reassembly;
@@ -101,9 +114,16 @@ export class ServerSession {
   private isAsync = false;
   private eventsInBatch = 0;
   private onIdle: (() => void) | null = null;
+  /** Borrowed views that somebody may still look at. */
+  private borrowed = 0;
+  private onReturned: (() => void) | null = null;
+  private readonly onReturn = (): void => {
+    if (--this.borrowed === 0) this.onReturned?.();
+  };
 
   constructor(options: ServerSessionOptions) {
     this.options = options;
+    this.routes = options.routes.map((route) => ({ ...route, lender: new Lender(route.name, options) }));
     this.peer = options.peer;
     this.clientId = options.clientId;
     this.channel = options.channel;
@@ -235,8 +255,8 @@ export class ServerSession {
     }
   }
 
-  private routeOf(tag: number): Route {
-    const route = this.options.routes[targetOf(tag)];
+  private routeOf(tag: number): LendingRoute {
+    const route = this.routes[targetOf(tag)];
     if (route === undefined) throw new ProtocolError(`target ${targetOf(tag)} is not in the client's name table`);
     const isEvent = kindOf(tag) === EVENT;
     if (isEvent ? route.kind !== 'event' : uncalledKinds.has(route.kind))
@@ -313,6 +333,12 @@ export class ServerSession {
     const flags = flagsOf(tag);
     const sequence = consumer.correlationId;
     const { payloadOffset, payloadLength, readPosition } = consumer;
+    if ((flags & LOAN) !== 0) {
+      const loan = this.channel.loans.read(consumer);
+      if (this.reassembly.has(EVENT, sequence)) throw new ProtocolError('a loan cannot be the rest of a message');
+      this.handleEvent(route, flags, sequence, readPosition, loan);
+      return;
+    }
     if ((flags & MORE) === 0 && (this.reassembly.isEmpty || !this.reassembly.has(EVENT, sequence))) {
       this.handleEvent(route, flags, sequence, readPosition, null);
       return;
@@ -323,8 +349,12 @@ export class ServerSession {
   }
 
   /** The value of a message, or without one of the record that the consumer stands on. Throws what is wrong with it. */
-  private decode(route: Route, message: Reassembled | null): unknown {
+  private decode(route: Route, message: Reassembled | LentPayload | null): unknown {
     const codec = route.codec as PayloadCodec;
+    if (isLent(message)) {
+      if (message.length > this.options.maxMessageBytes) throw this.tooLarge(route);
+      return message.isPrivate ? codec.decodeOwned(message.bytes) : codec.decode(message, message.offset, message.length);
+    }
     if (message === null) {
       const { consumer } = this.channel;
       if (consumer.payloadLength > this.options.maxMessageBytes) throw this.tooLarge(route);
@@ -334,6 +364,26 @@ export class ServerSession {
     throw this.tooLarge(route);
   }
 
+  /** The bytes of a message where they are. Throws what is wrong with it. */
+  private bytesOf(route: Route, message: Reassembled | LentPayload | null): Uint8Array {
+    const { consumer } = this.channel;
+    const { maxMessageBytes } = this.options;
+    if (isLent(message)) {
+      if (message.length <= maxMessageBytes) return message.bytes.subarray(message.offset, message.offset + message.length);
+    } else if (message !== null) {
+      if (message.bytes !== null) return message.bytes;
+    } else if (consumer.payloadLength <= maxMessageBytes) {
+      return consumer.bytes.subarray(consumer.payloadOffset, consumer.payloadOffset + consumer.payloadLength);
+    }
+    throw this.tooLarge(route);
+  }
+
+  private lend(route: LendingRoute, message: Reassembled | LentPayload | null, context: Context): Uint8Array {
+    const bytes = this.bytesOf(route, message);
+    this.borrowed++;
+    return route.lender.lend(context, bytes, this.onReturn);
+  }
+
   private tooLarge(route: Route): PillionError {
     return new PillionError(
       'ERR_PILLION_TOO_LARGE',
@@ -341,7 +391,7 @@ export class ServerSession {
     );
   }
 
-  private handleEvent(route: Route, flags: number, sequence: number, end: number, message: Reassembled | null): void {
+  private handleEvent(route: LendingRoute, flags: number, sequence: number, end: number, message: Reassembled | LentPayload | null): void {
     const { counters } = this.options;
     this.eventsInBatch++;
     if (route.handler === null) {
@@ -352,27 +402,43 @@ export class ServerSession {
     const isRedelivered = (flags & REDELIVERED) !== 0;
     counters.eventsHandled++;
     if (isRedelivered) counters.eventsRedelivered++;
-    const context = new Context(this.peer, this.clientId, isRedelivered, sequence >>> 0, 0);
+    const context = new Context(this.peer, this.clientId, isRedelivered, sequence >>> 0, 0, route.lender);
     let result: unknown;
     try {
-      result = route.handler(this.decode(route, message), context);
+      result = route.handler(route.isBorrowed ? this.lend(route, message, context) : this.decode(route, message), context);
     } catch (error) {
       this.onHandlerError(error, route.name, context);
     }
-    if (!isThenable(result)) {
+    const isPending = isThenable(result);
+    if (!isPending && context.finish()) {
       this.releases.pass(end);
       return;
     }
-    this.isAsync = true;
     const held = this.releases.hold(end);
+    if (isPending) this.awaitHandler(result as PromiseLike<unknown>, route, context, held);
+    else this.finishLater(context.stay as Stay, held);
+  }
+
+  private awaitHandler(result: PromiseLike<unknown>, route: Route, context: Context, held: Held): void {
+    this.isAsync = true;
     settleWith(
       result,
-      () => this.finishEvent(held),
+      () => this.settleEvent(context, held),
       (error) => {
         this.onHandlerError(error, route.name, context);
-        this.finishEvent(held);
+        this.settleEvent(context, held);
       },
     );
+  }
+
+  private settleEvent(context: Context, held: Held): void {
+    if (context.finish()) this.finishEvent(held);
+    else this.finishLater(context.stay as Stay, held);
+  }
+
+  /** Somebody has retained it. What waits for them must not lead to the context, or to the view. */
+  private finishLater(stay: Stay, held: Held): void {
+    stay.onOver = () => this.finishEvent(held);
   }
 
   private finishEvent(held: Held): void {
@@ -452,7 +518,7 @@ export class ServerSession {
   private openStream(route: Route, handler: Handler, id: number, credit: number, message: Reassembled | null): void {
     const kind = route.kind as Opening['kind'];
     this.options.counters.streamsHandled++;
-    const context = new Context(this.peer, this.clientId, false, id, 0);
+    const context = new Context(this.peer, this.clientId, false, id, 0, null);
     this.isAsync = true;
     let request: unknown;
     try {
@@ -467,7 +533,7 @@ export class ServerSession {
 
   private handleCall(route: Route, handler: Handler, id: number, timeoutMs: number, message: Reassembled | null): void {
     this.options.counters.callsHandled++;
-    const context = new Context(this.peer, this.clientId, false, id, timeoutMs >>> 0);
+    const context = new Context(this.peer, this.clientId, false, id, timeoutMs >>> 0, null);
     let result: unknown;
     try {
       result = handler(this.decode(route, message), context);
@@ -558,6 +624,12 @@ export class ServerSession {
       this.onIdle = resolve;
       this.checkIdle();
     });
+  }
+
+  /** Calls back when nobody looks at the memory of this connection any more. */
+  whenReturned(callback: () => void): void {
+    if (this.borrowed === 0) callback();
+    else this.onReturned = callback;
   }
 
   private checkIdle(): void {

@@ -7,12 +7,12 @@ import { promisify } from 'node:util';
 import test from 'ava';
 import { until } from '../helpers/deadline.js';
 
-const example = (file: string, name = 'hello'): string => fileURLToPath(new URL(`../../examples/${name}/${file}`, import.meta.url));
+const example = (file: string): string => fileURLToPath(new URL(`../../examples/${file}`, import.meta.url));
 
 test('the hello example of the README does what it says', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'pillion-'));
   const env = { ...process.env, PILLION_SOCKET: join(directory, 's.sock') };
-  const sidecar = spawn(process.execPath, [example('sidecar.js')], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const sidecar = spawn(process.execPath, [example('hello/sidecar.js')], { env, stdio: ['ignore', 'pipe', 'inherit'] });
   t.teardown(() => {
     sidecar.kill('SIGKILL');
     rmSync(directory, { recursive: true });
@@ -21,7 +21,7 @@ test('the hello example of the README does what it says', async (t) => {
   sidecar.stdout.on('data', (chunk) => {
     heard += chunk;
   });
-  const { stdout } = await promisify(execFile)(process.execPath, [example('app.js')], { env, timeout: 30_000 });
+  const { stdout } = await promisify(execFile)(process.execPath, [example('hello/app.js')], { env, timeout: 30_000 });
   t.is(stdout, "{ user: 'ali' }\n{ user: 'ali' }\nEAUTH unknown token\nover shm\n");
   sidecar.kill('SIGTERM');
   t.is(await exitCode(sidecar), 0);
@@ -47,16 +47,17 @@ for (const [name, lines] of Object.entries(patterns)) {
     t.true(readFileSync(source, 'utf8').trimEnd().split('\n').length <= 40);
   });
 }
+
 test('the counters example makes a page for Prometheus of what a killed app has counted', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'pillion-'));
   const env = { ...process.env, PILLION_SOCKET: join(directory, 's.sock') };
-  const sidecar = spawn(process.execPath, [example('sidecar.js', 'counters')], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const sidecar = spawn(process.execPath, [example('counters/sidecar.js')], { env, stdio: ['ignore', 'pipe', 'inherit'] });
   t.teardown(() => {
     sidecar.kill('SIGKILL');
     rmSync(directory, { recursive: true });
   });
   const url = await new Promise<string>((resolve) => sidecar.stdout.once('data', (chunk) => resolve(String(chunk).trim())));
-  const app = spawn(process.execPath, [example('app.js', 'counters')], { env, stdio: 'inherit' });
+  const app = spawn(process.execPath, [example('counters/app.js')], { env, stdio: 'inherit' });
   t.is(await exitCode(app), null);
   let page = '';
   await until('the page shows what was counted', async () => {
@@ -76,6 +77,27 @@ checkout_seconds_count{} 1
   );
 });
 
+for (const mode of ['development', 'production']) {
+  test(`the zero-copy example does what it says, in ${mode}`, async (t) => {
+    const directory = mkdtempSync(join(tmpdir(), 'pillion-'));
+    const env = { ...process.env, PILLION_SOCKET: join(directory, 's.sock'), NODE_ENV: mode };
+    const sidecar = spawn(process.execPath, [example('zero-copy/sidecar.js')], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    t.teardown(() => {
+      sidecar.kill('SIGKILL');
+      rmSync(directory, { recursive: true });
+    });
+    let heard = '';
+    sidecar.stdout.on('data', (chunk) => {
+      heard += chunk;
+    });
+    const { stdout } = await promisify(execFile)(process.execPath, [example('zero-copy/app.js')], { env, timeout: 30_000 });
+    t.is(stdout, 'over shm 0 bytes in use\n');
+    sidecar.kill('SIGTERM');
+    t.is(await exitCode(sidecar), 0);
+    t.is(heard, [10, 20, 30].map((number) => `frame ${number}: 1048576 bytes of ${number}\n`).join(''));
+  });
+}
+
 function exitCode(child: ChildProcess): Promise<number | null> {
-  return new Promise((resolve) => child.once('exit', (code) => resolve(code)));
+  return new Promise((resolve) => child.once('close', (code) => resolve(code)));
 }

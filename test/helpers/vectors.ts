@@ -56,6 +56,7 @@ export interface SegmentVectors {
     segmentBytes: number;
     headerBytes: number;
     rings: { dataOffset: number; capacity: number }[];
+    arena: { offset: number; bytes: number } | null;
     words: Record<string, string>;
     page0: string;
   }[];

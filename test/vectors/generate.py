@@ -21,7 +21,7 @@ SENDERS = {
     "EVENT": BOTH, "CALL": ["client"], "REPLY": ["server"], "ERROR": BOTH, "CANCEL": BOTH, "ITEM": BOTH, "END": BOTH,
     "CREDIT": BOTH, "STATE": ["server"], "PING": BOTH, "PONG": BOTH, "GOODBYE": ["server"],
 }
-MORE, META, REDELIVERED = 1, 2, 4
+MORE, META, REDELIVERED, LOAN = 1, 2, 4, 8
 
 # The client's name table that every vector with a target refers to.
 NAMES = [
@@ -102,6 +102,10 @@ def frames():
         frame("event, msgpack {\"n\": 1}", "EVENT", target=0, correlation=1, payload=bytes.fromhex("81a16e01")),
         frame("event, json {\"n\":1}", "EVENT", target=1, correlation=2, payload=b'{"n":1}'),
         frame("event, redelivered", "EVENT", flags=REDELIVERED, target=2, correlation=3, payload=b"again"),
+        frame("event, its 1000 bytes on loan at 65536", "EVENT", flags=LOAN, target=2, correlation=6,
+              payload=struct.pack("<II", 65536, 1000)),
+        frame("event, nothing on loan, redelivered", "EVENT", flags=LOAN | REDELIVERED, target=2, correlation=7,
+              payload=struct.pack("<II", 0, 0)),
         frame("event, the last sequence number", "EVENT", target=2, correlation=0xFFFFFFFF, payload=b"z"),
         frame("event, the number after the last", "EVENT", target=2, correlation=0, payload=b"a"),
         frame("event, json, no value", "EVENT", target=1, correlation=4),
@@ -285,7 +289,12 @@ def reject():
         bad("STATE beyond the table", "server", 1, 9, target=len(NAMES), payload=b"1"),
         bad("STATE, META", "server", 8, 9, flags=2, target=MODE, payload=with_headers(b"{} ")),
         bad("STATE, REDELIVERED", "server", 1, 9, flags=4, target=MODE, payload=b"1"),
-        bad("EVENT, flag 8", "client", 1, 1, flags=8, target=2, payload=b"a"),
+        bad("LOAN of one byte", "client", 1, 1, flags=8, target=2, payload=b"a"),
+        bad("LOAN in a CALL", "client", 8, 2, flags=8, target=5, payload=struct.pack("<II", 0, 1)),
+        bad("LOAN without an arena", "client", 8, 1, flags=8, target=2, payload=struct.pack("<II", 0, 1)),
+        bad("LOAN of which more follows", "client", 8, 1, flags=9, target=2, payload=struct.pack("<II", 0, 1)),
+        bad("LOAN with headers", "client", 8, 1, flags=10, target=2, payload=struct.pack("<II", 0, 1)),
+        bad("EVENT, flag 16", "client", 1, 1, flags=16, target=2, payload=b"a"),
         bad("EVENT, an empty fragment", "client", 0, 1, flags=1, target=2),
         bad("EVENT to a method", "client", 1, 1, target=5, payload=b"a"),
         bad("EVENT to a stream", "client", 1, 1, target=TAIL, payload=b"a"),
@@ -373,6 +382,7 @@ def handshakes():
     }
     return [
         handshake("HELLO with shared memory", 1, 1, 1, hello),
+        handshake("HELLO with an arena", 1, 1, 1, {**hello, "arenaBytes": 1048576}),
         handshake("HELLO without shared memory", 1, 1, 1, socket_only),
         handshake("HELLO from the future that still speaks version 1", 1, 1, 3,
                   {**hello, "features": ["tracing"], "colour": {"unknown": ["fields", "are", "ignored"]}}),
@@ -396,12 +406,13 @@ def handshakes():
 # --- segment -----------------------------------------------------------------------------------------------------
 
 
-def page0(header, one, two, control):
+def page0(header, one, two, arena, control):
     """The first 0x800 bytes of a segment."""
     data = bytearray(0x800)
     words = {
-        0x000: 0x314E4C50, 0x004: 1, 0x008: header + one + two, 0x00C: header,
-        0x010: header, 0x014: one, 0x018: header + one, 0x01C: two, **control,
+        0x000: 0x314E4C50, 0x004: 1, 0x008: header + one + two + arena, 0x00C: header,
+        0x010: header, 0x014: one, 0x018: header + one, 0x01C: two,
+        0x020: header + one + two if arena else 0, 0x024: arena, **control,
     }
     for offset, value in words.items():
         data[offset:offset + 4] = struct.pack("<I", value)
@@ -414,13 +425,14 @@ CONTROL = {
 }
 
 
-def segment(name, header, one, two, **control):
-    data, words = page0(header, one, two, {CONTROL[key.replace("_", ".")[1:]]: value for key, value in control.items()})
+def segment(name, header, one, two, arena=0, **control):
+    data, words = page0(header, one, two, arena, {CONTROL[key.replace("_", ".")[1:]]: value for key, value in control.items()})
     return {
         "name": name,
-        "segmentBytes": header + one + two,
+        "segmentBytes": header + one + two + arena,
         "headerBytes": header,
         "rings": [{"dataOffset": header, "capacity": one}, {"dataOffset": header + one, "capacity": two}],
+        "arena": {"offset": header + one + two, "bytes": arena} if arena else None,
         "words": {f"0x{offset:03x}": struct.pack("<I", value).hex() for offset, value in sorted(words.items())},
         "page0": bytes(data).hex(),
     }
@@ -540,6 +552,8 @@ def files():
             "segments": [
                 segment("default: two rings of 262144", 4096, 262144, 262144),
                 segment("the smallest", 4096, 4096, 4096),
+                segment("with an arena", 4096, 262144, 262144, 1048576),
+                segment("the smallest with the smallest arena", 4096, 4096, 4096, 4096),
                 segment("a large first ring, a header of 64 KiB", 65536, 1073741824, 4096),
                 segment("written to before it was connected", 4096, 262144, 262144, _0_tail=0x30),
                 segment("positions that will wrap", 4096, 262144, 262144, _0_tail=0xFFFFFF00, _0_head=0xFFFFFF00,

@@ -31,6 +31,7 @@ function replayToServer(old: TestRing, keepCall: boolean, isRedelivery: boolean)
     concurrency: Number.POSITIVE_INFINITY,
     windowBytes: 65536,
     pushTargets: new Map(),
+    checksViews: true,
     counters: newServerCounters(),
     onHandlerError: () => {},
     onEnd: (error) => ends.push(error),

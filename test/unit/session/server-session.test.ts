@@ -1,13 +1,15 @@
 import test from 'ava';
 import { ProtocolError } from '../../../src/errors.js';
 import { resolveCodec } from '../../../src/protocol/codec.js';
-import { CALL, CANCEL, ERROR, EVENT, GOODBYE, kindOf, MORE, PING, PONG, REPLY, tagOf } from '../../../src/protocol/frame.js';
+import { CALL, CANCEL, ERROR, EVENT, GOODBYE, kindOf, LOAN, MORE, PING, PONG, REPLY, tagOf } from '../../../src/protocol/frame.js';
 import { TAIL } from '../../../src/ring/memory.js';
-import type { HandlerContext } from '../../../src/session/handler-context.js';
+import type { EventContext } from '../../../src/session/borrow.js';
 import type { Route } from '../../../src/session/route.js';
 import { ServerSession } from '../../../src/session/server-session.js';
 import { newServerCounters } from '../../../src/stats.js';
 import { pattern } from '../../helpers/bytes.js';
+import { collect } from '../../helpers/collect.js';
+import { until } from '../../helpers/deadline.js';
 import { LoopbackChannel } from '../../helpers/loopback-channel.js';
 import { giveBack, put, type RecordSeen, take } from '../../helpers/ring.js';
 import { bytesOf, type FrameVectors, vectors } from '../../helpers/vectors.js';
@@ -15,31 +17,40 @@ import { bytesOf, type FrameVectors, vectors } from '../../helpers/vectors.js';
 const raw = resolveCodec('raw');
 const NO_BYTES = new Uint8Array(0);
 
-type Handler = (payload: Uint8Array, context: HandlerContext) => unknown;
+type Handler = (payload: Uint8Array, context: EventContext) => unknown;
 
 interface Handlers {
   event?: Handler;
   method?: Handler;
 }
 
-function routeOf(name: string, kind: string, handler: Handler | null): Route {
-  return { name, kind, handler, codec: raw, problem: 'not here' };
+function routeOf(name: string, kind: string, handler: Handler | null, isBorrowed = false): Route {
+  return { name, kind, handler, codec: raw, problem: 'not here', isBorrowed };
 }
 
 /** A session with event 0, method 1, and names 2 and 3 that the server does not have, or with other routes; the test is its client. */
 function start(
   { event = () => {}, method = (bytes) => bytes }: Handlers = {},
-  { capacity = 4096, maxQueuedBytes = 100_000, concurrency = Number.POSITIVE_INFINITY, routes = null as Route[] | null } = {},
+  {
+    capacity = 4096,
+    maxQueuedBytes = 100_000,
+    concurrency = Number.POSITIVE_INFINITY,
+    routes = null as Route[] | null,
+    arenaBytes = 0,
+    checksViews = true,
+    isBorrowed = false,
+  } = {},
 ) {
-  const channel = new LoopbackChannel(capacity);
+  const channel = new LoopbackChannel(capacity, arenaBytes);
+  const counters = newServerCounters();
   const ends: (Error | null)[] = [];
   const session = new ServerSession({
     channel,
     peer: { pid: 1, uid: 1, gid: 1, runtime: 'test' },
     clientId: 'client',
     routes: routes ?? [
-      routeOf('event', 'event', event),
-      routeOf('method', 'method', method),
+      routeOf('event', 'event', event, isBorrowed),
+      routeOf('method', 'method', method, isBorrowed),
       routeOf('gone', 'method', null),
       routeOf('gone event', 'event', null),
     ],
@@ -49,7 +60,8 @@ function start(
     concurrency,
     windowBytes: 65536,
     pushTargets: new Map(),
-    counters: newServerCounters(),
+    checksViews,
+    counters,
     onHandlerError: () => {},
     onEnd: (error) => ends.push(error),
   });
@@ -65,7 +77,7 @@ function start(
     giveBack(consumer);
     return records;
   };
-  return { channel, session, ends, send, answers };
+  return { channel, session, ends, send, answers, counters };
 }
 
 const eventTag = tagOf(EVENT, 0, 0);
@@ -262,3 +274,143 @@ for (const [what, tag, method] of [
     t.deepEqual(ends, []);
   });
 }
+
+const ARENA_BYTES = 8192;
+const loanTag = tagOf(EVENT, LOAN, 0);
+
+function place(offset: number, length: number): Uint8Array {
+  return new Uint8Array(Uint32Array.of(offset, length).buffer);
+}
+
+for (const isBorrowed of [false, true]) {
+  const how = isBorrowed ? 'in place' : 'as a copy';
+
+  test(`a loan is read ${how} from where its record says, to the end of the arena`, (t) => {
+    for (const checksViews of [true, false]) {
+      const seen: string[] = [];
+      const { channel, send, ends } = start(
+        { event: (bytes) => void seen.push(Buffer.from(bytes).toString('hex')) },
+        {
+          arenaBytes: ARENA_BYTES,
+          checksViews,
+          isBorrowed,
+        },
+      );
+      channel.arena.set(pattern(ARENA_BYTES));
+      const places = [
+        [0, 0],
+        [0, ARENA_BYTES],
+        [64, 100],
+        [ARENA_BYTES - 64, 64],
+        [ARENA_BYTES, 0],
+      ] as const;
+      for (const [index, [offset, length]] of places.entries()) t.true(send(loanTag, index, place(offset, length)));
+      channel.ready();
+      t.deepEqual(
+        seen,
+        places.map(([offset, length]) => Buffer.from(pattern(ARENA_BYTES).slice(offset, offset + length)).toString('hex')),
+      );
+      t.deepEqual(ends, []);
+      channel.peer.producer.refreshHead();
+      t.is(channel.peer.producer.usedBytes, 0);
+    }
+  });
+}
+
+const badLoans: [string, number, Uint8Array, number?][] = [
+  ['not aligned', loanTag, place(8, 8)],
+  ['one byte beyond the arena', loanTag, place(ARENA_BYTES - 64, 65)],
+  ['an offset beyond the arena', loanTag, place(ARENA_BYTES + 64, 0)],
+  ['an offset of 4 GiB less 64', loanTag, place(0xffffffc0, 64)],
+  ['a length of 4 GiB less 1', loanTag, place(0, 0xffffffff)],
+  ['offset and length that overflow together', loanTag, place(0xffffffc0, 0xffffffff)],
+  ['no payload', loanTag, new Uint8Array(0)],
+  ['7 bytes', loanTag, new Uint8Array(7)],
+  ['9 bytes', loanTag, new Uint8Array(9)],
+  ['16 bytes', loanTag, new Uint8Array(16)],
+  ['more follows', tagOf(EVENT, LOAN | MORE, 0), place(0, 8)],
+  ['a call', tagOf(CALL, LOAN, 1), place(0, 8)],
+  ['a target that is a method', tagOf(EVENT, LOAN, 1), place(0, 8)],
+  ['a client without an arena', loanTag, place(0, 0), 0],
+];
+
+for (const [what, tag, payload, arenaBytes = ARENA_BYTES] of badLoans) {
+  test(`the connection ends at a loan that must not be: ${what}`, (t) => {
+    let handled = 0;
+    const count = (): void => void handled++;
+    const { channel, send, ends } = start({ event: count, method: count }, { arenaBytes });
+    t.true(send(tag, 1, payload));
+    channel.ready();
+    t.is(handled, 0);
+    t.true(ends[0] instanceof ProtocolError, String(ends[0]));
+  });
+}
+
+test('a loan cannot be the rest of a message that began as fragments', (t) => {
+  const { channel, send, ends } = start({}, { arenaBytes: ARENA_BYTES });
+  send(eventTag | (MORE << 8), 1, pattern(10));
+  send(loanTag, 1, place(0, 8));
+  channel.ready();
+  t.true(ends[0] instanceof ProtocolError);
+});
+
+test('a loan longer than maxMessageBytes fails alone', (t) => {
+  for (const isBorrowed of [true, false]) {
+    let handled = 0;
+    const { channel, send, ends, counters } = start({ event: () => void handled++ }, { arenaBytes: 65_536, isBorrowed });
+    send(loanTag, 1, place(0, 10_001));
+    send(loanTag, 2, place(0, 10_000));
+    channel.ready();
+    t.is(handled, 1);
+    t.is(counters.handlerErrors, 1);
+    t.deepEqual(ends, []);
+  }
+});
+
+test('an event that was retained and forgotten is released, counted, and reported with its place', async (t) => {
+  const warnings: (Error & { code?: string })[] = [];
+  const onWarning = (warning: Error): void => void warnings.push(warning);
+  process.on('warning', onWarning);
+  t.teardown(() => process.off('warning', onWarning));
+  for (const checksViews of [true, false]) {
+    const { channel, send, counters } = start(
+      {
+        event: function forgetful(_view, context) {
+          context.retain();
+        },
+      },
+      { arenaBytes: ARENA_BYTES, isBorrowed: true, checksViews },
+    );
+    send(loanTag, 1, place(0, 100));
+    channel.ready();
+    const { producer } = channel.peer;
+    producer.refreshHead();
+    t.true(producer.usedBytes > 0);
+    await collect('the event is released', () => {
+      producer.refreshHead();
+      return producer.usedBytes === 0;
+    });
+    t.is(counters.viewsLeaked, 1);
+  }
+  await until('it is reported', () => warnings.some(({ code, message }) => code === 'PILLION_LEAK' && /forgetful/.test(message)));
+});
+
+test('an event whose view is still held is not released, though its release function was dropped', async (t) => {
+  for (const checksViews of [true, false]) {
+    const views: Uint8Array[] = [];
+    const { channel, send, counters } = start(
+      {
+        event: (view, context) => {
+          views.push(view);
+          context.retain();
+        },
+      },
+      { arenaBytes: ARENA_BYTES, isBorrowed: true, checksViews },
+    );
+    send(loanTag, 1, place(0, 100));
+    channel.ready();
+    for (let round = 0; round < 3; round++) await collect('nothing in particular', () => true);
+    t.is(views[0]?.length, 100);
+    t.is(counters.viewsLeaked, 0);
+  }
+});
