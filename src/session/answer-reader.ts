@@ -79,6 +79,11 @@ export class AnswerReader {
     this.reassembly = new Reassembly(this.maxMessageBytes);
   }
 
+  /** Forgets what has arrived of an item whose stream is over: the server need not send the rest. */
+  forget(id: number): void {
+    this.reassembly.drop(ITEM, id);
+  }
+
   /** No answer has arrived in part. */
   get isBetweenMessages(): boolean {
     return this.reassembly.isEmpty;
@@ -131,6 +136,8 @@ export class AnswerReader {
         listener.onGoodbye();
         break;
       case END:
+        if (this.reassembly.has(ITEM, id) && listener.streams.has(id))
+          throw new ProtocolError('the end of a stream came in the middle of an item');
         listener.streams.onEnd(id);
         break;
       case CREDIT:

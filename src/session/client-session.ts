@@ -166,7 +166,12 @@ export class ClientSession implements ConnectorHost, AnswerListener {
     this.writer.writeControl(tagOf(CANCEL, 0, 0), id, 0);
   }
 
-  onStreamsChanged(): void {
+  onStreamOpen(): void {
+    this.updateWaits();
+  }
+
+  onStreamOver(id: number): void {
+    this.answers.forget(id);
     this.updateWaits();
   }
 
