@@ -80,6 +80,11 @@ export class AnswerReader {
     this.reassembly = new Reassembly(this.maxMessageBytes, allocateBlock);
   }
 
+  /** Forgets what has arrived of an item whose stream is over: the server need not send the rest. */
+  forget(id: number): void {
+    this.reassembly.drop(ITEM, id);
+  }
+
   /** No answer has arrived in part. */
   get isBetweenMessages(): boolean {
     return this.reassembly.isEmpty;
@@ -132,6 +137,8 @@ export class AnswerReader {
         listener.onGoodbye();
         break;
       case END:
+        if (this.reassembly.has(ITEM, id) && listener.streams.has(id))
+          throw new ProtocolError('the end of a stream came in the middle of an item');
         listener.streams.onEnd(id);
         break;
       case CREDIT:

@@ -195,7 +195,12 @@ export class ClientSession implements ConnectorHost, AnswerListener, ClaimHost<T
     this.writer.writeControl(tagOf(CANCEL, 0, 0), id, 0);
   }
 
-  onStreamsChanged(): void {
+  onStreamOpen(): void {
+    this.updateWaits();
+  }
+
+  onStreamOver(id: number): void {
+    this.answers.forget(id);
     this.updateWaits();
   }
 

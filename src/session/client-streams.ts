@@ -1,4 +1,4 @@
-import { PillionError } from '../errors.js';
+import { PillionError, ProtocolError } from '../errors.js';
 import { CREDIT, END, ERROR, tagOf } from '../protocol/frame.js';
 import { alignedLength } from '../ring/layout.js';
 import { DuplexEnd } from './duplex-end.js';
@@ -27,8 +27,10 @@ export interface ClientStreamsHost {
   open(target: Target, request: unknown, credit: number): { id: number; recordCount: number };
   /** Tells the server that nobody reads a stream any more. */
   cancelStream(id: number): void;
-  /** Streams came or went. */
-  onStreamsChanged(): void;
+  /** There is one more. */
+  onStreamOpen(): void;
+  /** This stream is over. */
+  onStreamOver(id: number): void;
 }
 
 class ClientStream {
@@ -131,7 +133,7 @@ export class ClientStreams {
         Math.min(timeoutMs, 2 ** 31 - 1),
       );
     }
-    this.host.onStreamsChanged();
+    this.host.onStreamOpen();
     return stream;
   }
 
@@ -191,7 +193,7 @@ export class ClientStreams {
     sender?.close();
     receiver?.end(error);
     if (error !== null) settle?.reject(error.reason);
-    this.host.onStreamsChanged();
+    this.host.onStreamOver(id);
   }
 
   /** The connection, or the client, is gone. Streams that `isKept` go on in the next connection. */
@@ -220,9 +222,11 @@ export class ClientStreams {
 
   /** An item begins to arrive. False: nobody wants it. */
   beginItem(id: number): boolean {
-    const receiver = this.heard(id)?.receiver;
-    if (receiver === undefined || receiver === null) return false;
-    receiver.begin();
+    const stream = this.heard(id);
+    if (stream === null) return false;
+    if (stream.receiver === null) throw new ProtocolError(`an item arrived for stream ${id}, which takes none`);
+    if (stream.isOutputDone) throw new ProtocolError(`an item arrived for stream ${id} after its end`);
+    stream.receiver.begin();
     return true;
   }
 
@@ -242,20 +246,26 @@ export class ClientStreams {
 
   onEnd(id: number): void {
     const stream = this.heard(id);
-    if (stream === null || stream.receiver === null) return;
+    if (stream === null) return;
+    if (stream.receiver === null || stream.isOutputDone)
+      throw new ProtocolError(`the end of stream ${id} arrived, which takes no items or had ended`);
     stream.isOutputDone = true;
     stream.receiver.end(null);
     this.checkDone(stream);
   }
 
   onCredit(id: number, bytes: number): void {
-    this.heard(id)?.sender?.grant(bytes);
+    const stream = this.heard(id);
+    if (stream === null) return;
+    if (stream.sender === null) throw new ProtocolError(`stream ${id} was granted credit, but has nothing to send`);
+    stream.sender.grant(bytes);
   }
 
   /** The handler reads no more input. */
   onStop(id: number): void {
     const stream = this.heard(id);
-    if (stream === null || stream.sender === null) return;
+    if (stream === null) return;
+    if (stream.sender === null) throw new ProtocolError(`stream ${id} was told to stop, but sends nothing`);
     stream.isInputDone = true;
     stream.sender.close();
     this.checkDone(stream);
@@ -266,8 +276,9 @@ export class ClientStreams {
     const stream = this.heard(id);
     if (stream === null) return false;
     const { settle } = stream;
+    if (settle === null) throw new ProtocolError(`stream ${id} was answered like a call`);
     try {
-      settle?.resolve(decode(stream.format));
+      settle.resolve(decode(stream.format));
       this.end(stream, null);
     } catch (error) {
       this.end(stream, { reason: error });

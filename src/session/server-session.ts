@@ -31,6 +31,7 @@ import {
   targetOf,
 } from '../protocol/frame.js';
 import type { RingConsumer } from '../ring/consumer.js';
+import { alignedLength } from '../ring/layout.js';
 import type { newServerCounters } from '../stats.js';
 import { parseError } from './answer-reader.js';
 import { Lender, type Stay } from './borrow.js';
@@ -143,7 +144,7 @@ export class ServerSession {
       reply: ({ id, route, context }, value) => this.reply(route, id, value, context),
       fail: ({ id, route, context }, error) => this.fail(route, id, error, context),
       onFault: (error) => this.end(error as Error),
-      onStreamsChanged: () => this.onWorkDone(),
+      onStreamOver: (id) => this.onStreamOver(id),
     });
     this.channel.listen({ onReady: () => this.onReady(), onHangup: (error) => this.onHangup(error ?? null) });
     this.writer.useChannel(this.channel);
@@ -232,6 +233,8 @@ export class ServerSession {
         checkControlLength(tag, consumer.payloadLength);
         this.releases.pass(consumer.readPosition);
         this.isAsync = true;
+        if (this.reassembly.has(ITEM, consumer.correlationId) && this.streams.has(consumer.correlationId >>> 0))
+          throw new ProtocolError('the end of a stream came in the middle of an item');
         this.streams.onEnd(consumer.correlationId >>> 0);
         break;
       case CREDIT:
@@ -267,13 +270,12 @@ export class ServerSession {
   private cancel(id: number): void {
     const reason = new PillionError('ERR_PILLION_CLOSED', 'the caller has cancelled');
     this.reassembly.drop(CALL, id);
-    this.reassembly.drop(ITEM, id);
     this.running.get(id)?.abort(reason);
     this.streams.onCancel(id, reason);
     const index = this.waiting.findIndex((call) => call.id === id);
     if (index < 0) return;
     const [call] = this.waiting.splice(index, 1) as [WaitingCall];
-    this.waitingBytes -= call.message.length;
+    this.waitingBytes -= alignedLength(call.message.length);
     this.updatePause();
   }
 
@@ -495,15 +497,28 @@ export class ServerSession {
       aux,
     };
     this.waiting.push({ route, id, aux, message: own });
-    this.waitingBytes += own.length;
+    // The header counts, or calls without payload would be free.
+    this.waitingBytes += alignedLength(own.length);
     this.updatePause();
+  }
+
+  /** Streams end whenever their handlers do, where nobody would catch what the next call finds wrong with the client. */
+  private onStreamOver(id: number): void {
+    // What has arrived of an item: the client need not send the rest.
+    this.reassembly.drop(ITEM, id);
+    this.reassembly.drop(ERROR, id);
+    try {
+      this.onWorkDone();
+    } catch (error) {
+      this.end(error as Error);
+    }
   }
 
   /** Something that counted against the limit has ended. */
   private onWorkDone(): void {
     while (!this.isEnded && this.waiting.length > 0 && !this.isBusy) {
       const { route, id, aux, message } = this.waiting.shift() as WaitingCall;
-      this.waitingBytes -= message.length;
+      this.waitingBytes -= alignedLength(message.length);
       this.startCall(route, route.handler as Handler, id, aux, message);
     }
     if (this.isPaused) this.updatePause();

@@ -36,7 +36,8 @@ export interface ServerStreamsHost {
   fail(opening: Opening, error: unknown): void;
   /** The session itself cannot go on. */
   onFault(error: unknown): void;
-  onStreamsChanged(): void;
+  /** This stream is over. */
+  onStreamOver(id: number): void;
 }
 
 class ServerStream {
@@ -44,6 +45,8 @@ class ServerStream {
   sender: ItemSender | null = null;
   isHandlerDone = false;
   isInputDone = true;
+  /** The handler reads no more, and the client was told so. */
+  isInputUnwanted = false;
   readonly opening: Opening;
 
   constructor(opening: Opening) {
@@ -81,7 +84,7 @@ export class ServerStreams {
         onConsumed: (bytes) => this.whileOpen(stream, () => this.host.writer.writeControl(creditTag, id, bytes)),
         onCancel: () => {
           // Only of use while the client still sends.
-          if (!stream.isInputDone) this.whileOpen(stream, () => this.host.writer.writeControl(cancelTag, id, 0));
+          if (!stream.isInputDone) this.whileOpen(stream, () => this.refuseInput(stream));
         },
       });
     }
@@ -90,7 +93,8 @@ export class ServerStreams {
       (error) => this.breakOff(stream, error),
     );
     // Behind the handler's first step, so that a handler that refuses gets no input.
-    if (stream.receiver !== null && this.streams.has(id)) this.host.writer.writeControl(creditTag, id, this.host.windowBytes);
+    if (stream.receiver !== null && !stream.isInputUnwanted && this.streams.has(id))
+      this.host.writer.writeControl(creditTag, id, this.host.windowBytes);
   }
 
   private async run(stream: ServerStream): Promise<void> {
@@ -132,8 +136,15 @@ export class ServerStreams {
     });
   }
 
+  /** The client says no END after this. */
+  private refuseInput(stream: ServerStream): void {
+    stream.isInputUnwanted = true;
+    this.host.writer.writeControl(cancelTag, stream.opening.id, 0);
+    if (stream.opening.kind === 'duplex') this.checkDuplexDone(stream);
+  }
+
   private checkDuplexDone(stream: ServerStream): void {
-    if (stream.isHandlerDone && stream.isInputDone) this.remove(stream, null);
+    if (stream.isHandlerDone && (stream.isInputDone || stream.isInputUnwanted)) this.remove(stream, null);
   }
 
   /** Handlers may go on when their stream is over. */
@@ -170,7 +181,7 @@ export class ServerStreams {
     if (reason !== null) context.abort(reason);
     stream.sender?.close();
     stream.receiver?.end(reason === null ? null : { reason });
-    this.host.onStreamsChanged();
+    this.host.onStreamOver(id);
   }
 
   // --- what the client says ---------------------------------------------------------------------------------------
@@ -181,6 +192,8 @@ export class ServerStreams {
     if (stream === undefined) return false;
     if (stream.receiver === null) throw new ProtocolError(`an item arrived for stream ${id}, which takes none`);
     if (stream.isInputDone) throw new ProtocolError(`an item arrived for stream ${id} after its end`);
+    // It crossed our CANCEL.
+    if (stream.isInputUnwanted) return false;
     stream.receiver.begin();
     return true;
   }
@@ -202,7 +215,9 @@ export class ServerStreams {
 
   onEnd(id: number): void {
     const stream = this.streams.get(id);
-    if (stream === undefined || stream.receiver === null) return;
+    if (stream === undefined) return;
+    if (stream.receiver === null) throw new ProtocolError(`stream ${id} takes no items, but was told their end`);
+    if (stream.isInputDone) throw new ProtocolError(`stream ${id} was told the end of its items twice`);
     stream.isInputDone = true;
     stream.receiver.end(null);
     if (stream.opening.kind === 'duplex') this.checkDuplexDone(stream);
@@ -212,8 +227,9 @@ export class ServerStreams {
   onError(id: number, error: Error): void {
     const stream = this.streams.get(id);
     if (stream === undefined) return;
+    if (stream.receiver === null) throw new ProtocolError(`stream ${id} takes no items, but was told that their source failed`);
     stream.isInputDone = true;
-    stream.receiver?.end({ reason: error });
+    stream.receiver.end({ reason: error });
     // What the handler makes of it interests nobody any more.
     this.remove(stream, error);
   }

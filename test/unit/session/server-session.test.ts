@@ -1,90 +1,18 @@
 import test from 'ava';
 import { ProtocolError } from '../../../src/errors.js';
-import { resolveCodec } from '../../../src/protocol/codec.js';
 import { CALL, CANCEL, ERROR, EVENT, GOODBYE, kindOf, LOAN, MORE, PING, PONG, REPLY, tagOf } from '../../../src/protocol/frame.js';
 import { TAIL } from '../../../src/ring/memory.js';
-import type { EventContext } from '../../../src/session/borrow.js';
-import type { Route } from '../../../src/session/route.js';
-import { ServerSession } from '../../../src/session/server-session.js';
-import { newServerCounters } from '../../../src/stats.js';
 import { pattern } from '../../helpers/bytes.js';
 import { collect } from '../../helpers/collect.js';
 import { until } from '../../helpers/deadline.js';
-import { LoopbackChannel } from '../../helpers/loopback-channel.js';
-import { giveBack, put, type RecordSeen, take } from '../../helpers/ring.js';
+import { routeOf, startSession } from '../../helpers/server-session.js';
 import { bytesOf, type FrameVectors, vectors } from '../../helpers/vectors.js';
-
-const raw = resolveCodec('raw');
-const NO_BYTES = new Uint8Array(0);
-
-type Handler = (payload: Uint8Array, context: EventContext) => unknown;
-
-interface Handlers {
-  event?: Handler;
-  method?: Handler;
-}
-
-function routeOf(name: string, kind: string, handler: Handler | null, isBorrowed = false): Route {
-  return { name, kind, handler, codec: raw, problem: 'not here', isBorrowed };
-}
-
-/** A session with event 0, method 1, and names 2 and 3 that the server does not have, or with other routes; the test is its client. */
-function start(
-  { event = () => {}, method = (bytes) => bytes }: Handlers = {},
-  {
-    capacity = 4096,
-    maxQueuedBytes = 100_000,
-    concurrency = Number.POSITIVE_INFINITY,
-    routes = null as Route[] | null,
-    arenaBytes = 0,
-    checksViews = true,
-    isBorrowed = false,
-  } = {},
-) {
-  const channel = new LoopbackChannel(capacity, arenaBytes);
-  const counters = newServerCounters();
-  const ends: (Error | null)[] = [];
-  const session = new ServerSession({
-    channel,
-    peer: { pid: 1, uid: 1, gid: 1, runtime: 'test' },
-    clientId: 'client',
-    routes: routes ?? [
-      routeOf('event', 'event', event, isBorrowed),
-      routeOf('method', 'method', method, isBorrowed),
-      routeOf('gone', 'method', null),
-      routeOf('gone event', 'event', null),
-    ],
-    maxMessageBytes: 10_000,
-    maxQueuedBytes,
-    exposeStacks: false,
-    concurrency,
-    windowBytes: 65536,
-    pushTargets: new Map(),
-    checksViews,
-    counters,
-    onHandlerError: () => {},
-    onEnd: (error) => ends.push(error),
-  });
-  const { producer, consumer } = channel.peer;
-  const send = (tag: number, id: number, payload: Uint8Array = NO_BYTES, aux = 0): boolean => {
-    const isPut = put(producer, payload, tag, id, aux);
-    producer.publish();
-    return isPut;
-  };
-  const answers = (): RecordSeen[] => {
-    const records: RecordSeen[] = [];
-    for (let record = take(consumer); record !== null; record = take(consumer)) records.push(record);
-    giveBack(consumer);
-    return records;
-  };
-  return { channel, session, ends, send, answers, counters };
-}
 
 const eventTag = tagOf(EVENT, 0, 0);
 const callTag = tagOf(CALL, 0, 1);
 
 test('a call is answered with its id', (t) => {
-  const { answers, channel, send } = start();
+  const { answers, channel, send } = startSession();
   send(callTag, 0xfffffffe, pattern(9));
   channel.ready();
   const [reply, ...others] = answers();
@@ -94,7 +22,7 @@ test('a call is answered with its id', (t) => {
 });
 
 test('a name that the server lacks is answered with an error, and an event for it is released', (t) => {
-  const { answers, channel, send, ends } = start();
+  const { answers, channel, send, ends } = startSession();
   send(tagOf(CALL, 0, 2), 5);
   send(tagOf(EVENT, 0, 3), 6);
   channel.ready();
@@ -108,7 +36,7 @@ test('a name that the server lacks is answered with an error, and an event for i
 });
 
 test('a PING comes back as PONG with the same numbers and bytes', (t) => {
-  const { answers, channel, send } = start();
+  const { answers, channel, send } = startSession();
   send(tagOf(PING, 0, 0), 0xdeadbeef, pattern(100), 0x01020304);
   channel.ready();
   const [pong] = answers();
@@ -122,7 +50,7 @@ test('an event keeps its place until its handler is done, and everything behind 
     finish = resolve;
   });
   let count = 0;
-  const { channel, send } = start({ event: () => (++count === 1 ? done : undefined) });
+  const { channel, send } = startSession({ event: () => (++count === 1 ? done : undefined) });
   send(eventTag, 1, pattern(8));
   send(eventTag, 2, pattern(8));
   send(callTag, 3, pattern(8));
@@ -139,7 +67,7 @@ test('an event keeps its place until its handler is done, and everything behind 
 });
 
 test('fragments of calls are put together, also when they interleave', (t) => {
-  const { answers, channel, send } = start();
+  const { answers, channel, send } = startSession();
   const more = callTag | (MORE << 8);
   const [one, two] = [pattern(1200, 1), pattern(1500, 2)];
   send(more, 1, one.slice(0, 700));
@@ -162,7 +90,7 @@ test('fragments of calls are put together, also when they interleave', (t) => {
 
 test('a CANCEL discards what has arrived of its call, and aborts a handler at work', (t) => {
   const signals: AbortSignal[] = [];
-  const { answers, channel, send, ends } = start({
+  const { answers, channel, send, ends } = startSession({
     method: (_bytes, context) => {
       signals.push(context.signal);
       return new Promise(() => {});
@@ -188,7 +116,7 @@ for (const { name, record, header, recordBytes, sender } of reject.records) {
     let handled = 0;
     const count = (): void => void handled++;
     const routes = names.map((entry) => routeOf(entry.name, entry.kind, count));
-    const { channel, ends, send } = start({}, { capacity: reject.ringCapacity, routes });
+    const { channel, ends, send } = startSession({}, { capacity: reject.ringCapacity, routes });
     const padded = Buffer.alloc(recordBytes ?? (record as string).length / 2);
     padded.set(bytesOf(record ?? (header as string)));
     const { inbound } = channel.peer;
@@ -207,11 +135,11 @@ for (const { name, record, header, recordBytes, sender } of reject.records) {
 }
 
 test('a CALL with id 0, or with an id in use, ends the connection', (t) => {
-  const zero = start();
+  const zero = startSession();
   zero.send(callTag, 0);
   zero.channel.ready();
   t.true(zero.ends[0] instanceof ProtocolError);
-  const twice = start({ method: () => new Promise(() => {}) });
+  const twice = startSession({ method: () => new Promise(() => {}) });
   twice.send(callTag, 1);
   twice.send(callTag, 1);
   twice.channel.ready();
@@ -220,7 +148,7 @@ test('a CALL with id 0, or with an id in use, ends the connection', (t) => {
 
 test('what a client had published before it hung up is handled before the end is told', (t) => {
   const order: string[] = [];
-  const started = start({ event: () => void order.push('event') });
+  const started = startSession({ event: () => void order.push('event') });
   started.send(eventTag, 1);
   started.send(eventTag, 2);
   started.channel.hangUp();
@@ -231,7 +159,7 @@ test('what a client had published before it hung up is handled before the end is
 test('a server that leaves finishes what it has taken, takes nothing more, and says GOODBYE last', async (t) => {
   let finish: (bytes: Uint8Array) => void = () => {};
   let handled = 0;
-  const { answers, channel, send, session } = start({
+  const { answers, channel, send, session } = startSession({
     method: () => {
       handled++;
       return new Promise((resolve) => {
@@ -264,7 +192,7 @@ for (const [what, tag, method] of [
   ['PONGs without payload', tagOf(PING, 0, 0), () => new Uint8Array(0)],
 ] as const) {
   test(`a client that does not read ${what} is not asked for more`, (t) => {
-    const { channel, send, ends } = start({ method }, { maxQueuedBytes: 20_000 });
+    const { channel, send, ends } = startSession({ method }, { maxQueuedBytes: 20_000 });
     let sent = 0;
     for (let round = 0; round < 200 && !channel.isPaused; round++) {
       while (send(tag, ++sent));
@@ -288,7 +216,7 @@ for (const isBorrowed of [false, true]) {
   test(`a loan is read ${how} from where its record says, to the end of the arena`, (t) => {
     for (const checksViews of [true, false]) {
       const seen: string[] = [];
-      const { channel, send, ends } = start(
+      const { channel, send, ends } = startSession(
         { event: (bytes) => void seen.push(Buffer.from(bytes).toString('hex')) },
         {
           arenaBytes: ARENA_BYTES,
@@ -338,7 +266,7 @@ for (const [what, tag, payload, arenaBytes = ARENA_BYTES] of badLoans) {
   test(`the connection ends at a loan that must not be: ${what}`, (t) => {
     let handled = 0;
     const count = (): void => void handled++;
-    const { channel, send, ends } = start({ event: count, method: count }, { arenaBytes });
+    const { channel, send, ends } = startSession({ event: count, method: count }, { arenaBytes });
     t.true(send(tag, 1, payload));
     channel.ready();
     t.is(handled, 0);
@@ -347,7 +275,7 @@ for (const [what, tag, payload, arenaBytes = ARENA_BYTES] of badLoans) {
 }
 
 test('a loan cannot be the rest of a message that began as fragments', (t) => {
-  const { channel, send, ends } = start({}, { arenaBytes: ARENA_BYTES });
+  const { channel, send, ends } = startSession({}, { arenaBytes: ARENA_BYTES });
   send(eventTag | (MORE << 8), 1, pattern(10));
   send(loanTag, 1, place(0, 8));
   channel.ready();
@@ -357,7 +285,7 @@ test('a loan cannot be the rest of a message that began as fragments', (t) => {
 test('a loan longer than maxMessageBytes fails alone', (t) => {
   for (const isBorrowed of [true, false]) {
     let handled = 0;
-    const { channel, send, ends, counters } = start({ event: () => void handled++ }, { arenaBytes: 65_536, isBorrowed });
+    const { channel, send, ends, counters } = startSession({ event: () => void handled++ }, { arenaBytes: 65_536, isBorrowed });
     send(loanTag, 1, place(0, 10_001));
     send(loanTag, 2, place(0, 10_000));
     channel.ready();
@@ -373,7 +301,7 @@ test('an event that was retained and forgotten is released, counted, and reporte
   process.on('warning', onWarning);
   t.teardown(() => process.off('warning', onWarning));
   for (const checksViews of [true, false]) {
-    const { channel, send, counters } = start(
+    const { channel, send, counters } = startSession(
       {
         event: function forgetful(_view, context) {
           context.retain();
@@ -398,7 +326,7 @@ test('an event that was retained and forgotten is released, counted, and reporte
 test('an event whose view is still held is not released, though its release function was dropped', async (t) => {
   for (const checksViews of [true, false]) {
     const views: Uint8Array[] = [];
-    const { channel, send, counters } = start(
+    const { channel, send, counters } = startSession(
       {
         event: (view, context) => {
           views.push(view);
