@@ -34,7 +34,7 @@ export interface ServerStats {
   connections: number;
   /** Connections open now. */
   clients: number;
-  /** Connections refused, or ended for breaking the protocol. */
+  /** Connections refused, or ended for breaking the protocol or for not reading broadcasts that must not be missed. */
   clientsRefused: number;
   eventsHandled: number;
   /** Events among them that came from a ring which an earlier server had not released. */
@@ -44,9 +44,11 @@ export interface ServerStats {
   callsHandled: number;
   /** Streams, uploads and duplex streams begun. */
   streamsHandled: number;
-  /** Broadcasts accepted for a client, and those dropped because it did not read fast enough; each client counts. */
+  /** Broadcasts accepted for a client, and those that it does not get because it did not read fast enough, replaced ones included; each client counts. */
   broadcastsSent: number;
   broadcastsDropped: number;
+  /** Bytes of answers, items, states and broadcasts that wait now because their clients have not read what came before. */
+  queuedBytes: number;
   /** Handlers that threw or rejected, of events, calls and streams. */
   handlerErrors: number;
   doorbells: number;
@@ -68,7 +70,7 @@ export function newClientCounters(): Omit<
   };
 }
 
-export function newServerCounters(): Omit<ServerStats, 'clients'> {
+export function newServerCounters(): Omit<ServerStats, 'clients' | 'queuedBytes'> {
   return {
     connections: 0,
     clientsRefused: 0,

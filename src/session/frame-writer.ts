@@ -82,6 +82,16 @@ export class FrameWriter {
     return this.hasQueue || this.waiters.length > 0;
   }
 
+  /** Does a message of one record, or a control frame, wait for space? Then the peer does not read fast enough; of large messages that says nothing. */
+  get hasSmallQueue(): boolean {
+    return this.small.length > 0 || this.control.length > 0;
+  }
+
+  /** Messages whose fragments are being written, or wait for it. */
+  get largeCount(): number {
+    return this.large.length;
+  }
+
   /** The longest payload that is one record. */
   get maxRecordPayload(): number {
     return this.producer.maxPayload;
@@ -157,17 +167,13 @@ export class FrameWriter {
    */
   write(tag: number, correlationId: number, aux: number, payload: Encoded, onWritten: (() => void) | null = null): boolean {
     const length = payload.end - payload.start;
-    if (this.canWriteNow && length <= this.producer.maxPayload && this.tryWrite(tag, correlationId, aux, payload)) {
+    // A message of one record must not overtake another one. Large messages are overtaken on purpose.
+    if (!this.hasSmallQueue && length <= this.producer.maxPayload && this.tryWrite(tag, correlationId, aux, payload)) {
       if (this.batchDepth === 0) this.channel?.announce();
       return true;
     }
     const { bytes, start, end, isStable } = payload;
     return this.queueMessage(tag, correlationId, aux, isStable ? bytes.subarray(start, end) : privateCopy(bytes, start, end), onWritten);
-  }
-
-  /** A message of one record would not overtake another one. Large messages are overtaken on purpose. */
-  private get canWriteNow(): boolean {
-    return this.small.length === 0 && this.control.length === 0;
   }
 
   /** The same for bytes that nobody else will change. */
@@ -193,7 +199,7 @@ export class FrameWriter {
     this.pump();
   }
 
-  /** Calls back, once, when there is space and nothing waits for it. */
+  /** Calls back, once, when there may be space and nothing small waits for it. */
   whenFree(callback: () => void): void {
     this.waiters.push(callback);
     this.onQueue(true);
@@ -206,6 +212,7 @@ export class FrameWriter {
       if (index < 0) continue;
       const [message] = lane.splice(index, 1) as [QueuedMessage];
       this.queuedBytes -= alignedLength(message.bytes.length);
+      this.onQueue(this.wantsSpace);
       return message.offset === 0;
     }
     return false;
@@ -228,11 +235,13 @@ export class FrameWriter {
     if (this.isPumping || !this.wantsSpace) return;
     this.isPumping = true;
     try {
-      const isFree = this.pumpLanes();
-      if (isFree && this.waiters.length > 0) {
+      this.pumpLanes();
+      if (!this.hasSmallQueue && this.waiters.length > 0) {
         const waiters = this.waiters;
         this.waiters = [];
         for (const waiter of waiters) waiter();
+        // What they wrote in fragments is in the queue; nobody else would begin it.
+        this.pumpLanes();
       }
     } finally {
       this.isPumping = false;
@@ -240,20 +249,19 @@ export class FrameWriter {
     this.onQueue(this.wantsSpace);
   }
 
-  /** True: nothing waits any more. */
-  private pumpLanes(): boolean {
+  private pumpLanes(): void {
     const { producer } = this;
     let waits = 0;
     for (;;) {
-      if (!this.pumpLane(this.control) || !this.pumpLane(this.small)) return false;
+      if (!this.pumpLane(this.control) || !this.pumpLane(this.small)) return;
       const message = this.large[0];
-      if (message === undefined) return true;
+      if (message === undefined) return;
       const { bytes } = message;
       const needed =
         alignedLength(Math.min(bytes.length - message.offset, producer.maxPayload)) + Math.min(RESERVED_BYTES, producer.capacity / 8);
       // While the peer copies fragments out, waiting here is cheaper than a turn of the event loop for each; within bounds.
       while (!producer.hasSpace(needed)) {
-        if (++waits > MAX_WAITS_PER_PUMP || !this.channel?.spinForSpace()) return false;
+        if (++waits > MAX_WAITS_PER_PUMP || !this.channel?.spinForSpace()) return;
       }
       message.offset += this.commitFragment(
         message.tag,

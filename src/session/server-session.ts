@@ -112,6 +112,7 @@ export class ServerSession {
       targets: options.pushTargets,
       maxMessageBytes: options.maxMessageBytes,
       announce: () => this.channel.announceEvents(),
+      onReplaced: () => this.options.counters.broadcastsDropped++,
       onFault: (error) => this.end(error as Error),
     });
     this.streams = new ServerStreams({
@@ -127,8 +128,14 @@ export class ServerSession {
     this.channel.expectArrival(true);
   }
 
+  /** Bytes that wait for the client to read. */
+  get queuedBytes(): number {
+    return this.writer.queuedBytes;
+  }
+
   // --- reading --------------------------------------------------------------------------------------------------
 
+  /** Something can be read or written, or may be. */
   onReady(): void {
     if (this.isEnded || this.isReading) return;
     try {
@@ -570,6 +577,7 @@ export class ServerSession {
       try {
         // First the head: GOODBYE vouches for it.
         this.release();
+        this.pushes.close();
         this.writer.write(tagOf(GOODBYE, 0, 0), 0, 0, NOTHING);
       } catch (error) {
         this.end(error as Error);
@@ -596,6 +604,7 @@ export class ServerSession {
   end(error: Error | null): void {
     if (this.isEnded) return;
     this.isEnded = true;
+    this.pushes.close();
     this.options.counters.doorbells += this.channel.doorbellCount;
     this.channel.close();
     const reason = new PillionError(
