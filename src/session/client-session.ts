@@ -550,6 +550,7 @@ export class ClientSession implements ConnectorHost, AnswerListener {
       connection.channel.close();
     }
     this.events.close(error);
+    this.pushes.onDisconnect();
     this.streams.failAll(() => error);
     this.pending.rejectAll(() => error);
     this.readyWaiters.settleAll(error);
