@@ -52,6 +52,7 @@ export class FrameWriter {
   private waiters: (() => void)[] = [];
   private isPumping = false;
   private batchDepth = 0;
+  private isBatchUrgent = false;
   private readonly onQueue: (isBlocked: boolean) => void;
 
   /** `onQueue` is told whether anything waits for space whenever that may have changed. */
@@ -111,12 +112,23 @@ export class FrameWriter {
     this.batchDepth++;
   }
 
-  endBatch(): void {
-    if (--this.batchDepth === 0) this.producer.publish();
+  /** True: this was the outermost one, and something is in it that the peer must be woken for. */
+  endBatch(): boolean {
+    if (--this.batchDepth > 0) return false;
+    this.producer.publish();
+    const { isBatchUrgent } = this;
+    this.isBatchUrgent = false;
+    return isBatchUrgent;
   }
 
   get isBatching(): boolean {
     return this.batchDepth > 0;
+  }
+
+  /** A frame other than an event was written. */
+  private announce(): void {
+    if (this.batchDepth === 0) this.channel?.announce();
+    else this.isBatchUrgent = true;
   }
 
   private publish(): void {
@@ -146,7 +158,7 @@ export class FrameWriter {
     const { producer } = this;
     const length = payload.end - payload.start;
     if (length <= producer.maxPayload) return this.tryWrite(tag, sequence, 0, payload);
-    const recordBytes = fragmentedLength(length, producer.maxPayload);
+    const recordBytes = recordBytesOf(length, producer.maxPayload);
     if (recordBytes > producer.capacity) {
       throw new PillionError(
         'ERR_PILLION_TOO_LARGE',
@@ -169,7 +181,7 @@ export class FrameWriter {
     const length = payload.end - payload.start;
     // A message of one record must not overtake another one. Large messages are overtaken on purpose.
     if (!this.hasSmallQueue && length <= this.producer.maxPayload && this.tryWrite(tag, correlationId, aux, payload)) {
-      if (this.batchDepth === 0) this.channel?.announce();
+      this.announce();
       return true;
     }
     const { bytes, start, end, isStable } = payload;
@@ -190,7 +202,7 @@ export class FrameWriter {
   /** A frame that keeps the conversation going: before everything that waits. */
   writeControl(tag: number, correlationId: number, aux: number, payload: Encoded = NOTHING): void {
     if (this.control.length === 0 && this.tryWrite(tag, correlationId, aux, payload)) {
-      if (this.batchDepth === 0) this.channel?.announce();
+      this.announce();
       return;
     }
     const bytes = privateCopy(payload.bytes, payload.start, payload.end);
@@ -323,8 +335,9 @@ export class FrameWriter {
   }
 }
 
-/** Ring bytes of a message that is cut into fragments. */
-function fragmentedLength(length: number, maxPayload: number): number {
+/** Ring bytes of a message, in however many fragments. */
+export function recordBytesOf(length: number, maxPayload: number): number {
+  if (length <= maxPayload) return alignedLength(length);
   const whole = Math.floor(length / maxPayload);
   const rest = length % maxPayload;
   return whole * alignedLength(maxPayload) + (rest > 0 ? alignedLength(rest) : 0);
