@@ -279,6 +279,7 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
       ...client,
       pushTargets: this.pushTargets(hello.names),
       concurrency: settings.concurrency,
+      maxOpenStreams: settings.maxOpenStreams,
       windowBytes: settings.windowBytes,
       routes: hello.names.map((entry) => this.route(entry)),
       maxMessageBytes: settings.maxMessageBytes,
@@ -395,11 +396,15 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
   stats(): ServerStats {
     let { doorbells } = this.counters;
     let queuedBytes = 0;
+    let callsWaiting = 0;
+    let streamsOpen = 0;
     for (const session of this.sessions.keys()) {
       doorbells += session.channel.doorbellCount;
       queuedBytes += session.queuedBytes;
+      callsWaiting += session.waitingCount;
+      streamsOpen += session.openStreamCount;
     }
-    return { ...this.counters, doorbells, queuedBytes, clients: this.sessions.size };
+    return { ...this.counters, doorbells, queuedBytes, callsWaiting, streamsOpen, clients: this.sessions.size };
   }
 }
 

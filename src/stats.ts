@@ -42,8 +42,11 @@ export interface ServerStats {
   /** Events without a handler here: an unknown name or codec. */
   eventsUnknown: number;
   callsHandled: number;
-  /** Streams, uploads and duplex streams begun. */
+  /** Calls and streams that wait now until fewer are at work. */
+  callsWaiting: number;
+  /** Streams, uploads and duplex streams begun, and those open now. */
   streamsHandled: number;
+  streamsOpen: number;
   /** Broadcasts accepted for a client, and those that it does not get because it did not read fast enough, replaced ones included; each client counts. */
   broadcastsSent: number;
   broadcastsDropped: number;
@@ -70,7 +73,7 @@ export function newClientCounters(): Omit<
   };
 }
 
-export function newServerCounters(): Omit<ServerStats, 'clients' | 'queuedBytes'> {
+export function newServerCounters(): Omit<ServerStats, 'clients' | 'queuedBytes' | 'callsWaiting' | 'streamsOpen'> {
   return {
     connections: 0,
     clientsRefused: 0,
