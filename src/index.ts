@@ -39,7 +39,15 @@ export { PillionError, type PillionErrorCode, ProtocolError, RemoteError } from 
 export type { WaitPreset } from './options.js';
 export type { Codec, CodecName } from './protocol/codec.js';
 export type { ServeOptions } from './serve-options.js';
-export { type Audience, type ConnectedClient, type Handlers, Server, type ServerEvents, serve } from './server.js';
+export {
+  type Audience,
+  type BroadcastCallOptions,
+  type ConnectedClient,
+  type Handlers,
+  Server,
+  type ServerEvents,
+  serve,
+} from './server.js';
 export type { ServerState } from './server-state.js';
 export type { ClientState, StateEvents } from './session/client-pushes.js';
 export type { DuplexEnd } from './session/duplex-end.js';

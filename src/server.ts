@@ -71,6 +71,11 @@ export interface ConnectedClient {
 /** Whom a broadcast is for: everybody by default, those that a predicate picks, or the connections of one client object. */
 export type Audience = ((client: ConnectedClient) => boolean) | string;
 
+export interface BroadcastCallOptions {
+  /** Everybody by default. */
+  to?: Audience;
+}
+
 export interface ServerEvents {
   connect: [client: ConnectedClient];
   /** All that the client had published was handled. `error` is null unless it broke the protocol, or did not read fast enough for a broadcast. */
@@ -134,7 +139,13 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
    *
    * @throws PillionError ERR_PILLION_UNKNOWN_NAME, _ENCODE or _TOO_LARGE: the call itself is wrong.
    */
-  broadcast<N extends NamesOf<D, 'broadcast'>>(name: N, payload: PayloadOf<D, N>, { to }: { to?: Audience } = {}): number {
+  broadcast<N extends NamesOf<D, 'broadcast'>>(
+    name: N,
+    ...args: undefined extends PayloadOf<D, N>
+      ? [payload?: PayloadOf<D, N>, options?: BroadcastCallOptions]
+      : [payload: PayloadOf<D, N>, options?: BroadcastCallOptions]
+  ): number {
+    const [payload, { to } = {}] = args;
     const definition = this.contract.definitions[name] as BroadcastDefinition | undefined;
     if (definition?.kind !== 'broadcast') throw this.unknown(name, 'broadcast');
     const message = new SharedMessage(payload, resolveCodec(definition.codec));

@@ -55,6 +55,22 @@ suite.over(
   },
 );
 
+suite.over('the values that have arrived are counted, those that were replaced on the way are not', async (t, transport) => {
+  const client = await suite.connect(t, transport);
+  // The connection begins with those that have a value.
+  await client.call('echo', 1);
+  const before = client.stats().statesReceived;
+  await suite.sidecar.ask('set', 'config', { version: 1 });
+  await suite.sidecar.ask('set', 'limit', 1);
+  await client.call('echo', 1);
+  t.is(client.stats().statesReceived, before + 2);
+  await suite.sidecar.ask('setMany', 5000, 500);
+  await hasVersion(client, 5000);
+  const { statesReceived } = client.stats();
+  t.true(statesReceived > before + 2 && statesReceived <= before + 5002);
+  t.is(client.stats().broadcastsReceived, 0);
+});
+
 suite.over('an app that connects late has the values before the first answer', async (t, transport) => {
   await suite.sidecar.ask('set', 'config', { version: 7 });
   await suite.sidecar.ask('set', 'limit', 70);
