@@ -167,18 +167,25 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
   }
 
   /**
-   * The same, but waits in place of dropping: resolves when the event was accepted.
+   * The same, but waits in place of dropping: resolves when the event was accepted. Those who wait get their turn in order; `send` does not wait for them.
    *
    * @returns rejects as `ready`, and as `send` throws.
    */
-  async sendWhenFree<N extends EventNames<D>>(name: N, payload: PayloadOf<D, N>, options: CallOptions = {}): Promise<void> {
+  async sendWhenFree<N extends EventNames<D>>(
+    name: N,
+    ...args: undefined extends PayloadOf<D, N>
+      ? [payload?: PayloadOf<D, N>, options?: CallOptions]
+      : [payload: PayloadOf<D, N>, options?: CallOptions]
+  ): Promise<void> {
     const target = this.target(name, 'event');
+    const [payload, options = {}] = args;
     await this.wait(`there was no room for event "${name}"`, options, (wait) => this.session.events.sendWhenFree(target, payload, wait));
   }
 
   /**
    * Runs `send`, which may send and call, and makes all that it writes visible to the sidecar at once: one store and one look at the sidecar serve all. Until it returns, nothing of it
-   * outlives a crash of this process. Returns what `send` returns.
+   * outlives a crash of this process. Returns what `send` returns. What an asynchronous function does after its first `await` is no part of the batch. A ring that gets full, and
+   * `callSync`, publish what there is.
    */
   batch<R>(send: () => R): R {
     return this.session.batch(send);

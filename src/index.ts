@@ -58,7 +58,15 @@ export { PillionError, type PillionErrorCode, ProtocolError, RemoteError } from 
 export type { WaitPreset } from './options.js';
 export type { Codec, CodecName } from './protocol/codec.js';
 export type { ServeOptions } from './serve-options.js';
-export { type Audience, type ConnectedClient, type Handlers, Server, type ServerEvents, serve } from './server.js';
+export {
+  type Audience,
+  type BroadcastCallOptions,
+  type ConnectedClient,
+  type Handlers,
+  Server,
+  type ServerEvents,
+  serve,
+} from './server.js';
 export type { ServerState } from './server-state.js';
 export type { EventContext } from './session/borrow.js';
 export type { Claim } from './session/claims.js';

@@ -46,8 +46,13 @@ export interface ServeOptions extends PeerRules {
   maxConnectionsPerUid?: number;
   /** Answers queued for a client that does not read them before its requests are not read either; 1 MiB by default. */
   maxQueuedBytes?: number;
-  /** Calls and streams of one client that may be at work at once; further ones wait in their order. No limit by default. */
+  /**
+   * Calls and streams of one client that may be at work at once; further ones wait in their order, for which nothing more is read once they take more than `maxQueuedBytes`; while a stream is
+   * among those at work they are then refused with ERR_PILLION_BUSY instead. Handlers that do not return a promise do not count. No limit by default.
+   */
   concurrency?: number;
+  /** Streams, uploads and duplex streams that one client may have open; beyond that they are refused with ERR_PILLION_BUSY. 1,024 by default. */
+  maxOpenStreams?: number;
   /** Bytes of items of one stream that a client may have on their way to a handler that has not read them; 256 KiB by default. */
   windowBytes?: number;
   /** How long a client may take for its HELLO; 5,000 ms by default. */
@@ -77,6 +82,7 @@ export interface ServerSettings {
   maxConnectionsPerUid: number;
   maxQueuedBytes: number;
   concurrency: number;
+  maxOpenStreams: number;
   windowBytes: number;
   handshakeTimeoutMs: number;
   exposeStacks: boolean;
@@ -115,6 +121,7 @@ export function checkServeOptions(options: ServeOptions): ServerSettings {
       options.concurrency === Number.POSITIVE_INFINITY
         ? options.concurrency
         : integerOption('concurrency', options.concurrency, Number.POSITIVE_INFINITY, 1, Number.MAX_SAFE_INTEGER),
+    maxOpenStreams: integerOption('maxOpenStreams', options.maxOpenStreams, 1024, 0, Number.MAX_SAFE_INTEGER),
     windowBytes: integerOption('windowBytes', options.windowBytes, DEFAULT_WINDOW_BYTES, 1, MAX_RING_BYTES),
     handshakeTimeoutMs: integerOption('handshakeTimeoutMs', options.handshakeTimeoutMs, DEFAULT_HANDSHAKE_TIMEOUT_MS, 1, 3_600_000),
     exposeStacks: options.exposeStacks === true,

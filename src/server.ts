@@ -78,9 +78,14 @@ export interface ConnectedClient {
 /** Whom a broadcast is for: everybody by default, those that a predicate picks, or the connections of one client object. */
 export type Audience = ((client: ConnectedClient) => boolean) | string;
 
+export interface BroadcastCallOptions {
+  /** Everybody by default. */
+  to?: Audience;
+}
+
 export interface ServerEvents {
   connect: [client: ConnectedClient];
-  /** All that the client had published was handled; `counters` are its last. `error` is null unless it broke the protocol. */
+  /** All that the client had published was handled; `counters` are its last. `error` is null unless it broke the protocol, or did not read fast enough for a broadcast. */
   disconnect: [client: ConnectedClient & { readonly counters: ClientCounters }, error: Error | null];
   /** A handler threw or rejected. Without a listener: NODE_DEBUG=pillion shows it. */
   handlerError: [error: unknown, name: string, context: HandlerContext];
@@ -144,15 +149,21 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
 
   /**
    * Tells apps something. Encoded once, however many there are. Returns how many accepted it; what becomes of the others, which do not read fast enough, is the
-   * definition's `slowClient`. Apps that are not connected miss it.
+   * definition's `slowClient`. Apps that are not connected, or do not know the name, miss it.
    *
    * @throws PillionError ERR_PILLION_UNKNOWN_NAME, _ENCODE or _TOO_LARGE: the call itself is wrong.
    */
-  broadcast<N extends NamesOf<D, 'broadcast'>>(name: N, payload: PayloadOf<D, N>, { to }: { to?: Audience } = {}): number {
+  broadcast<N extends NamesOf<D, 'broadcast'>>(
+    name: N,
+    ...args: undefined extends PayloadOf<D, N>
+      ? [payload?: PayloadOf<D, N>, options?: BroadcastCallOptions]
+      : [payload: PayloadOf<D, N>, options?: BroadcastCallOptions]
+  ): number {
+    const [payload, { to } = {}] = args;
     const definition = this.messages.get(name) as BroadcastDefinition | undefined;
     if (definition?.kind !== 'broadcast') throw this.unknown(name, 'broadcast');
-    const message = new SharedMessage(payload);
-    const { length } = message.bytesFor(resolveCodec(definition.codec));
+    const message = new SharedMessage(payload, resolveCodec(definition.codec));
+    const { length } = message.bytes;
     const { maxMessageBytes } = this.settings;
     if (length > maxMessageBytes) {
       throw new PillionError(
@@ -161,13 +172,20 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
       );
     }
     let sent = 0;
-    for (const [session, client] of this.sessions) {
-      if (to !== undefined && !(typeof to === 'string' ? client.clientId === to : to(client))) continue;
-      if (session.pushes.pushBroadcast(name, message, definition.slowClient)) sent++;
-      else this.totals.broadcastsDropped++;
+    for (const session of this.audience(to)) {
+      const outcome = session.pushes.pushBroadcast(name, message, definition.slowClient);
+      if (outcome === 'sent') sent++;
+      if (outcome === 'dropped') this.totals.broadcastsDropped++;
     }
     this.totals.broadcastsSent += sent;
     return sent;
+  }
+
+  /** A list of its own: what a predicate does or throws must not leave a broadcast half told. */
+  private audience(to: Audience | undefined): ServerSession[] {
+    if (to === undefined) return [...this.sessions.keys()];
+    const isMeant = typeof to === 'string' ? ({ clientId }: ConnectedClient) => clientId === to : to;
+    return [...this.sessions].filter(([, client]) => isMeant(client)).map(([session]) => session);
   }
 
   /** Who is connected. A snapshot. */
@@ -290,6 +308,7 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
       ...client,
       pushTargets: this.pushTargets(hello.names),
       concurrency: settings.concurrency,
+      maxOpenStreams: settings.maxOpenStreams,
       windowBytes: settings.windowBytes,
       routes: hello.names.map((entry) => this.route(entry)),
       maxMessageBytes: settings.maxMessageBytes,
@@ -309,9 +328,10 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
     this.sessions.set(session, client);
     debug('%s: client %s (pid %s, uid %s) over %s', this.contract.name, client.clientId, peer.pid, peer.uid, channel.transport);
     this.emitLater('connect', client);
+    // Before any answer, so that an app that has one knows the states as well.
+    for (const [name, { message }] of this.states) if (message !== null) session.pushes.pushState(name, message);
     // What the client had sent before it connected is in the ring already.
     session.onReady();
-    for (const [name, { message }] of this.states) if (message !== null) session.pushes.pushState(name, message);
   }
 
   /** Which of our states and broadcasts a client knows, and where. */
@@ -414,8 +434,16 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
   /** What this server has done. A snapshot. */
   stats(): ServerStats {
     let { doorbells } = this.totals;
-    for (const session of this.sessions.keys()) doorbells += session.channel.doorbellCount;
-    return { ...this.totals, doorbells, clients: this.sessions.size };
+    let queuedBytes = 0;
+    let callsWaiting = 0;
+    let streamsOpen = 0;
+    for (const session of this.sessions.keys()) {
+      doorbells += session.channel.doorbellCount;
+      queuedBytes += session.queuedBytes;
+      callsWaiting += session.waitingCount;
+      streamsOpen += session.openStreamCount;
+    }
+    return { ...this.totals, doorbells, queuedBytes, callsWaiting, streamsOpen, clients: this.sessions.size };
   }
 }
 

@@ -40,7 +40,7 @@ export interface ServerStats {
   connections: number;
   /** Connections open now. */
   clients: number;
-  /** Connections refused, or ended for breaking the protocol. */
+  /** Connections refused, or ended for breaking the protocol or for not reading broadcasts that must not be missed. */
   clientsRefused: number;
   eventsHandled: number;
   /** Events among them that came from a ring which an earlier server had not released. */
@@ -48,13 +48,18 @@ export interface ServerStats {
   /** Events without a handler here: an unknown name or codec. */
   eventsUnknown: number;
   callsHandled: number;
-  /** Streams, uploads and duplex streams begun. */
+  /** Calls and streams that wait now until fewer are at work. */
+  callsWaiting: number;
+  /** Streams, uploads and duplex streams begun, and those open now. */
   streamsHandled: number;
-  /** Broadcasts accepted for a client, and those dropped because it did not read fast enough; each client counts. */
+  streamsOpen: number;
+  /** Broadcasts accepted for a client, and those that it does not get because it did not read fast enough, replaced ones included; each client counts. */
   broadcastsSent: number;
   broadcastsDropped: number;
   /** Clients whose counters are not read any more because their memory broke the protocol. */
   countersBroken: number;
+  /** Bytes of answers, items, states and broadcasts that wait now because their clients have not read what came before. */
+  queuedBytes: number;
   /** Handlers that threw or rejected, of events, calls and streams. */
   handlerErrors: number;
   /** Events that were retained, and dropped without being released. */
@@ -88,7 +93,7 @@ export function newClientCounters(): Omit<
   };
 }
 
-export function newServerCounters(): Omit<ServerStats, 'clients'> {
+export function newServerCounters(): Omit<ServerStats, 'clients' | 'queuedBytes' | 'callsWaiting' | 'streamsOpen'> {
   return {
     connections: 0,
     clientsRefused: 0,

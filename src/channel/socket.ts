@@ -302,10 +302,13 @@ export class SocketChannel implements Channel {
   // --- blocking -------------------------------------------------------------------------------------------------
 
   /** Reads and writes the socket's descriptor directly, since the event loop stands still meanwhile. */
-  wait(ms: number): 1 | 0 | -1 {
+  wait(ms: number, isForSpace: boolean): 1 | 0 | -1 {
     if (this.isHungUp || !this.isOpen) return this.consumer.hasNext() ? 1 : -1;
     const descriptor = (this.socket as unknown as { _handle?: { fd?: number } })._handle?.fd ?? -1;
-    if (descriptor < 0 || this.socket.writableLength > 0) {
+    // What the socket object has queued only the event loop can write, and nothing may overtake it.
+    const mayWrite = this.socket.writableLength === 0;
+    if (descriptor < 0 && isForSpace) return 0;
+    if (descriptor < 0 || (!mayWrite && !isForSpace)) {
       throw new PillionError(
         'ERR_PILLION_BUSY',
         'callSync over a socket is not possible while earlier messages still wait for the kernel: use call',
@@ -317,7 +320,7 @@ export class SocketChannel implements Channel {
     let unwritten: Uint8Array = Buffer.alloc(0);
     for (let round = 0; ; round++) {
       try {
-        if (unwritten.length === 0) unwritten = this.takeNext() ?? unwritten;
+        if (mayWrite && unwritten.length === 0) unwritten = this.takeNext() ?? unwritten;
         if (unwritten.length > 0) unwritten = unwritten.subarray(writeSync(descriptor, unwritten));
         const length = readSync(descriptor, chunk);
         if (length === 0) return -1;

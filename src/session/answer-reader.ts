@@ -56,7 +56,8 @@ export interface StreamListener {
 export interface PushListener {
   formatOf(kind: number, index: number): PushFormat | undefined;
   wants(format: PushFormat): boolean;
-  onState(format: PushFormat, bytes: Uint8Array): void;
+  /** `bytes` are null if there were too many. */
+  onState(format: PushFormat, bytes: Uint8Array | null): void;
   onBroadcast(format: PushFormat, decode: () => unknown): void;
 }
 
@@ -204,10 +205,17 @@ export class AnswerReader {
     const isWhole = (flagsOf(consumer.tag) & MORE) === 0 && !this.reassembly.has(kind, id);
     if (isWhole && !pushes.wants(format)) return;
     const message = this.collect(consumer, kind, id);
-    if (message === null || message.bytes === null) return;
+    if (message === null) return;
     const { bytes } = message;
-    if (kind === STATE) pushes.onState(format, bytes);
-    else pushes.onBroadcast(format, () => format.codec.decodeOwned(bytes));
+    if (kind === STATE) {
+      pushes.onState(format, bytes);
+    } else if (pushes.wants(format)) {
+      pushes.onBroadcast(format, () => {
+        if (bytes === null)
+          throw new PillionError('ERR_PILLION_TOO_LARGE', `a broadcast is longer than maxMessageBytes=${this.maxMessageBytes}`);
+        return format.codec.decodeOwned(bytes);
+      });
+    }
   }
 }
 

@@ -124,16 +124,14 @@ export class ClientSession implements ConnectorHost, AnswerListener, ClaimHost<T
 
   /** Runs `send` with one store of the producer position, and one look at the sidecar, for all that it writes. */
   batch<R>(send: () => R): R {
-    const { counters, streams } = this;
-    const before = counters.callsSent + streams.size;
+    if (this.isClosed) return send();
     this.writer.beginBatch();
     try {
       return send();
     } finally {
-      this.writer.endBatch();
       // Calls are waited for; events can wait for a sidecar that dozes.
-      if (counters.callsSent + streams.size !== before) this.channel?.announce();
-      else this.channel?.announceEvents();
+      if (this.writer.endBatch()) this.channel?.announce();
+      if (!this.writer.isBatching) this.events.announceBatch();
     }
   }
 
@@ -317,7 +315,7 @@ export class ClientSession implements ConnectorHost, AnswerListener, ClaimHost<T
     });
     while (this.pending.has(id)) {
       const left = deadline - performance.now();
-      const state = this.readOrWait(channel, left);
+      const state = this.readOrWaitFor(id, channel, left);
       if (state === 1) continue;
       const call = this.pending.take(id);
       if (call === undefined) break;
@@ -329,13 +327,34 @@ export class ClientSession implements ConnectorHost, AnswerListener, ClaimHost<T
     return outcome.value;
   }
 
-  /** One step of a blocking wait: reads what is there, else waits. Result as of Channel.wait. */
-  readOrWait(channel: Channel, leftMs: number): 1 | 0 | -1 {
+  /** One step of callSync. A wait that is not possible takes the call back. */
+  private readOrWaitFor(id: number, channel: Channel, leftMs: number): 1 | 0 | -1 {
     try {
+      return this.readOrWait(channel, leftMs, false);
+    } catch (error) {
+      const call = this.pending.take(id);
+      if (call !== undefined) this.cancel(call);
+      throw error;
+    }
+  }
+
+  /** EventSenderHost. */
+  readOrAwaitSpace(channel: Channel, leftMs: number): 1 | 0 | -1 {
+    return this.readOrWait(channel, leftMs, true);
+  }
+
+  /** One step of a blocking wait: reads what is there, else waits. Result as of Channel.wait. */
+  private readOrWait(channel: Channel, leftMs: number, isForSpace: boolean): 1 | 0 | -1 {
+    try {
+      const { cachedHead } = this.memory.producer;
       this.writer.pump();
       this.checkFlushed();
       if (this.read(channel)) return 1;
-      return leftMs > 0 ? channel.wait(Math.min(leftMs, 2 ** 30)) : 0;
+      if (isForSpace) {
+        if (this.memory.producer.cachedHead !== cachedHead) return 1;
+        channel.waitForSpace('message');
+      }
+      return leftMs > 0 ? channel.wait(Math.min(leftMs, 2 ** 30), isForSpace) : 0;
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.onHangup(channel, error);
@@ -569,6 +588,8 @@ export class ClientSession implements ConnectorHost, AnswerListener, ClaimHost<T
     if (this.counters.connections > 0) this.counters.eventsReplayed += events;
     this.streams.failAll(streamDiedError, isKept);
     this.flushWaiters.moveTo(next.producer.producerPosition | 0);
+    // What the old server had released is room for those who wait, whether or not there is a new one.
+    this.writer.pump();
   }
 
   // --- end ------------------------------------------------------------------------------------------------------
@@ -585,6 +606,7 @@ export class ClientSession implements ConnectorHost, AnswerListener, ClaimHost<T
       connection.channel.close();
     }
     this.events.close(error);
+    this.pushes.onDisconnect();
     this.streams.failAll(() => error);
     this.pending.rejectAll(() => error);
     this.readyWaiters.settleAll(error);

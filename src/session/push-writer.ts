@@ -10,24 +10,44 @@ import { type FrameWriter, stable } from './frame-writer.js';
  */
 export type SlowClientPolicy = 'drop' | 'latest' | 'disconnect';
 
-/** A value that goes to many clients: encoded once for each codec that they speak. */
+/**
+ * A value that goes to many clients: encoded at once, and once more for each further codec that they speak. What becomes of the value afterwards changes nothing.
+ */
 export class SharedMessage {
-  private readonly value: unknown;
-  private readonly encoded = new Map<string, Uint8Array>();
+  /** As the sidecar's own contract says. */
+  readonly bytes: Uint8Array;
+  private readonly codec: PayloadCodec;
+  private readonly encoded = new Map<string, Uint8Array | null>();
 
-  constructor(value: unknown) {
-    this.value = value;
+  constructor(value: unknown, codec: PayloadCodec) {
+    this.codec = codec;
+    this.bytes = encodedBytes(codec, value);
+    this.encoded.set(codec.name, this.bytes);
   }
 
-  bytesFor(codec: PayloadCodec): Uint8Array {
+  /** Null: this codec cannot carry the value. */
+  bytesFor(codec: PayloadCodec): Uint8Array | null {
     let bytes = this.encoded.get(codec.name);
     if (bytes === undefined) {
-      const payload = codec.encode(this.value);
-      bytes = privateCopy(payload.bytes, payload.start, payload.end);
+      bytes = this.transcode(codec);
       this.encoded.set(codec.name, bytes);
     }
     return bytes;
   }
+
+  private transcode(codec: PayloadCodec): Uint8Array | null {
+    try {
+      return encodedBytes(codec, this.codec.decodeOwned(this.bytes));
+    } catch {
+      // The client's choice of codec, and nobody else's loss.
+      return null;
+    }
+  }
+}
+
+function encodedBytes(codec: PayloadCodec, value: unknown): Uint8Array {
+  const { bytes, start, end } = codec.encode(value);
+  return privateCopy(bytes, start, end);
 }
 
 /** Where a name of ours stands in a client's table, and how its bytes are made there. */
@@ -43,9 +63,17 @@ export interface PushWriterHost {
   readonly maxMessageBytes: number;
   /** Pushes are like events: a client that dozes need not be woken. */
   announce(): void;
+  /** A broadcast of which only the latest counts has been replaced before it was sent. */
+  onReplaced(): void;
   /** The session cannot go on. */
   onFault(error: unknown): void;
 }
+
+/** What became of a broadcast: accepted, too much for a client that does not read fast enough, or nothing that this client knows of. */
+export type PushOutcome = 'sent' | 'dropped' | 'unknown';
+
+/** Messages in fragments beyond which no broadcast joins the queue. */
+const MAX_LARGE = 2;
 
 /**
  * What the server tells one client unasked: states and latest-only broadcasts, of which at most one per name waits for space, and other broadcasts, which
@@ -54,10 +82,11 @@ export interface PushWriterHost {
 export class PushWriter {
   private readonly host: PushWriterHost;
   /** Latest only: what has to be sent as soon as there is room. */
-  private readonly dirty = new Map<string, { kind: number; message: SharedMessage }>();
+  private readonly dirty = new Map<string, { kind: number; bytes: Uint8Array }>();
   /** Messages in fragments that are on their way, by name. */
   private readonly writing = new Set<string>();
   private isWaiting = false;
+  private isClosed = false;
   private nextId = 1;
 
   constructor(host: PushWriterHost) {
@@ -66,49 +95,58 @@ export class PushWriter {
 
   /** The latest value counts: what has not been sent yet is replaced. */
   pushState(name: string, message: SharedMessage): void {
-    this.pushLatest(STATE, name, message);
+    const bytes = this.bytesFor(name, message);
+    if (bytes !== null) this.pushLatest(STATE, name, bytes);
   }
 
-  /** False: dropped, because the client does not read fast enough, or does not know the name. */
-  pushBroadcast(name: string, message: SharedMessage, policy: SlowClientPolicy): boolean {
-    const target = this.host.targets.get(name);
-    if (target === undefined) return false;
+  pushBroadcast(name: string, message: SharedMessage, policy: SlowClientPolicy): PushOutcome {
+    const bytes = this.bytesFor(name, message);
+    if (bytes === null) return 'unknown';
     if (policy === 'latest') {
-      this.pushLatest(EVENT, name, message);
-      return true;
+      if (this.dirty.has(name)) this.host.onReplaced();
+      this.pushLatest(EVENT, name, bytes);
+      return 'sent';
     }
-    if (!this.writing.has(name) && this.tryPush(EVENT, name, target, message)) {
-      this.host.announce();
-      return true;
-    }
-    if (policy === 'disconnect') {
+    if (!this.writing.has(name) && this.tryPush(EVENT, name, bytes)) return 'sent';
+    if (policy === 'disconnect' && !this.isClosed) {
       this.host.onFault(new PillionError('ERR_PILLION_SLOW_CLIENT', `the client did not read fast enough for broadcast "${name}"`));
     }
-    return false;
+    return 'dropped';
   }
 
-  private pushLatest(kind: number, name: string, message: SharedMessage): void {
-    if (!this.host.targets.has(name)) return;
-    this.dirty.set(name, { kind, message });
+  /** Nothing more is sent: GOODBYE was, or the connection is gone. */
+  close(): void {
+    this.isClosed = true;
+    this.dirty.clear();
+  }
+
+  /** Null: the client does not know the name, or its codec cannot carry the value, or needs more bytes than are allowed. */
+  private bytesFor(name: string, message: SharedMessage): Uint8Array | null {
+    const target = this.host.targets.get(name);
+    if (target === undefined) return null;
+    const bytes = message.bytesFor(target.codec);
+    return bytes === null || bytes.length > this.host.maxMessageBytes ? null : bytes;
+  }
+
+  private pushLatest(kind: number, name: string, bytes: Uint8Array): void {
+    if (this.isClosed) return;
+    this.dirty.set(name, { kind, bytes });
     this.flush();
   }
 
   private readonly flush = (): void => {
-    let hasPushed = false;
-    for (const [name, { kind, message }] of this.dirty) {
+    for (const [name, { kind, bytes }] of this.dirty) {
       if (this.writing.has(name)) continue;
-      if (!this.tryPush(kind, name, this.host.targets.get(name) as PushTarget, message)) {
+      if (!this.tryPush(kind, name, bytes)) {
         this.waitForSpace();
-        break;
+        return;
       }
       this.dirty.delete(name);
-      hasPushed = true;
     }
-    if (hasPushed) this.host.announce();
   };
 
   private waitForSpace(): void {
-    if (this.isWaiting) return;
+    if (this.isWaiting || this.isClosed) return;
     this.isWaiting = true;
     this.host.writer.whenFree(() => {
       this.isWaiting = false;
@@ -116,17 +154,28 @@ export class PushWriter {
     });
   }
 
-  private tryPush(kind: number, name: string, { index, codec }: PushTarget, message: SharedMessage): boolean {
-    const { writer, maxMessageBytes } = this.host;
-    const bytes = message.bytesFor(codec);
-    // The sender was told when it was encoded first; a client that allows less does without.
-    if (bytes.length > maxMessageBytes) return true;
+  private tryPush(kind: number, name: string, bytes: Uint8Array): boolean {
+    if (this.isClosed) return false;
+    try {
+      return this.push(kind, name, bytes);
+    } catch (error) {
+      // A client whose positions cannot be is no fault of who tells it something.
+      this.host.onFault(error);
+      return false;
+    }
+  }
+
+  private push(kind: number, name: string, bytes: Uint8Array): boolean {
+    const { writer, targets } = this.host;
+    const tag = tagOf(kind, 0, (targets.get(name) as PushTarget).index);
     const id = this.nextId;
+    if (writer.hasSmallQueue) return false;
     if (bytes.length <= writer.maxRecordPayload) {
-      if (writer.hasQueue || !writer.tryWrite(tagOf(kind, 0, index), id, 0, stable(bytes))) return false;
+      if (!writer.tryWrite(tag, id, 0, stable(bytes))) return false;
+      this.host.announce();
     } else {
-      if (writer.hasQueue) return false;
-      const isWritten = writer.write(tagOf(kind, 0, index), id, 0, stable(bytes), () => {
+      if (writer.largeCount >= MAX_LARGE) return false;
+      const isWritten = writer.write(tag, id, 0, stable(bytes), () => {
         this.writing.delete(name);
         if (this.dirty.has(name)) this.flush();
       });

@@ -80,6 +80,8 @@ export interface ServerSessionOptions {
   maxQueuedBytes: number;
   /** Calls and streams at work at once. */
   concurrency: number;
+  /** Streams that the client may have open, or waiting for their turn. */
+  maxOpenStreams: number;
   windowBytes: number;
   /** What of ours the client knows, by name. */
   pushTargets: ReadonlyMap<string, PushTarget>;
@@ -104,10 +106,14 @@ export class ServerSession {
   private readonly running = new Map<number, Context>();
   private readonly streams: ServerStreams;
   readonly pushes: PushWriter;
-  private waiting: WaitingCall[] = [];
+  /** Calls that wait for their turn, in order, by correlation id. */
+  private readonly waiting = new Map<number, WaitingCall>();
   private waitingBytes = 0;
+  private waitingStreamCount = 0;
   private isEnded = false;
   private isLeaving = false;
+  /** The client is gone: what it had published is handled, but nobody reads answers. */
+  private isHungUp = false;
   private isReading = false;
   private isGoodbyeWritten = false;
   private isPaused = false;
@@ -136,6 +142,7 @@ export class ServerSession {
       targets: options.pushTargets,
       maxMessageBytes: options.maxMessageBytes,
       announce: () => this.channel.announceEvents(),
+      onReplaced: () => this.options.counters.broadcastsDropped++,
       onFault: (error) => this.end(error as Error),
     });
     this.streams = new ServerStreams({
@@ -151,8 +158,22 @@ export class ServerSession {
     this.channel.expectArrival(true);
   }
 
+  /** Bytes that wait for the client to read. */
+  get queuedBytes(): number {
+    return this.writer.queuedBytes;
+  }
+
+  get openStreamCount(): number {
+    return this.streams.size;
+  }
+
+  get waitingCount(): number {
+    return this.waiting.size;
+  }
+
   // --- reading --------------------------------------------------------------------------------------------------
 
+  /** Something can be read or written, or may be. */
   onReady(): void {
     if (this.isEnded || this.isReading) return;
     try {
@@ -272,10 +293,9 @@ export class ServerSession {
     this.reassembly.drop(CALL, id);
     this.running.get(id)?.abort(reason);
     this.streams.onCancel(id, reason);
-    const index = this.waiting.findIndex((call) => call.id === id);
-    if (index < 0) return;
-    const [call] = this.waiting.splice(index, 1) as [WaitingCall];
-    this.waitingBytes -= alignedLength(call.message.length);
+    const call = this.waiting.get(id);
+    if (call === undefined) return;
+    this.forget(call);
     this.updatePause();
   }
 
@@ -469,26 +489,32 @@ export class ServerSession {
   }
 
   private takeCall(route: Route, id: number, aux: number, message: Reassembled | null): void {
-    if (id === 0 || this.running.has(id) || this.streams.has(id) || this.isCallWaiting(id))
+    if (id === 0 || this.running.has(id) || this.streams.has(id) || this.waiting.has(id))
       throw new ProtocolError(`correlation id ${id} is ${id === 0 ? 'not allowed' : 'in use'}`);
     if (route.handler === null) {
       this.replyError(id, { code: 'ERR_PILLION_UNKNOWN_NAME', message: route.problem });
-    } else if (this.isBusy || this.waiting.length > 0) {
+    } else if (route.kind !== 'method' && this.streams.size + this.waitingStreamCount >= this.options.maxOpenStreams) {
+      this.refuse(id, `the client has ${this.options.maxOpenStreams} streams open, which is what the sidecar allows`);
+    } else if (this.isBusy || this.waiting.size > 0) {
       this.postpone(route, id, aux, message);
     } else {
       this.startCall(route, route.handler, id, aux, message);
     }
   }
 
+  private refuse(id: number, message: string): void {
+    this.replyError(id, { code: 'ERR_PILLION_BUSY', message });
+  }
+
   private get isBusy(): boolean {
     return this.running.size + this.streams.size >= this.options.concurrency;
   }
 
-  private isCallWaiting(id: number): boolean {
-    return this.waiting.length > 0 && this.waiting.some((call) => call.id === id);
-  }
-
   private postpone(route: Route, id: number, aux: number, message: Reassembled | null): void {
+    if (this.hasTooMuchWaiting && this.streams.size > 0) {
+      this.refuse(id, `${this.waiting.size} calls wait for their turn`);
+      return;
+    }
     const { consumer } = this.channel;
     const { payloadOffset, payloadLength } = consumer;
     const own = message ?? {
@@ -496,9 +522,10 @@ export class ServerSession {
       length: payloadLength,
       aux,
     };
-    this.waiting.push({ route, id, aux, message: own });
-    // The header counts, or calls without payload would be free.
+    this.waiting.set(id, { route, id, aux, message: own });
+    // Headers count, or calls without payload would be free.
     this.waitingBytes += alignedLength(own.length);
+    if (route.kind !== 'method') this.waitingStreamCount++;
     this.updatePause();
   }
 
@@ -514,14 +541,25 @@ export class ServerSession {
     }
   }
 
+  /** A call waits no more. */
+  private forget({ id, route, message }: WaitingCall): void {
+    this.waiting.delete(id);
+    this.waitingBytes -= alignedLength(message.length);
+    if (route.kind !== 'method') this.waitingStreamCount--;
+  }
+
+  private get hasTooMuchWaiting(): boolean {
+    return this.waitingBytes > this.options.maxQueuedBytes;
+  }
+
   /** Something that counted against the limit has ended. */
   private onWorkDone(): void {
-    while (!this.isEnded && this.waiting.length > 0 && !this.isBusy) {
-      const { route, id, aux, message } = this.waiting.shift() as WaitingCall;
-      this.waitingBytes -= alignedLength(message.length);
-      this.startCall(route, route.handler as Handler, id, aux, message);
+    for (const call of this.waiting.values()) {
+      if (this.isEnded || this.isBusy) break;
+      this.forget(call);
+      this.startCall(call.route, call.route.handler as Handler, call.id, call.aux, call.message);
     }
-    if (this.isPaused) this.updatePause();
+    if (this.isPaused || this.waiting.size > 0) this.updatePause();
     this.checkIdle();
   }
 
@@ -584,6 +622,7 @@ export class ServerSession {
   // --- answering ------------------------------------------------------------------------------------------------
 
   private reply(route: Route, id: number, value: unknown, context: Context): void {
+    if (this.isHungUp) return;
     try {
       const payload = (route.codec as PayloadCodec).encode(value);
       const length = payload.end - payload.start;
@@ -608,6 +647,7 @@ export class ServerSession {
   }
 
   private replyError(id: number, payload: ErrorPayload): void {
+    if (this.isHungUp) return;
     const bytes = Buffer.from(JSON.stringify(payload));
     this.writer.write(errorTag, id, 0, { bytes, words: null, start: 0, end: bytes.length, isStable: true });
     if (this.writer.hasQueue) this.updatePause();
@@ -618,9 +658,13 @@ export class ServerSession {
     this.options.onHandlerError(error, name, context);
   }
 
-  /** A client that does not read its answers is not asked for more requests. */
+  /**
+   * A client that does not read its answers is not asked for more requests, nor one whose calls wait for their turn; unless a stream is at work, whose items, credit and
+   * cancellation are behind them: then further calls are refused.
+   */
   private updatePause(): void {
-    const isPaused = this.writer.queuedBytes > this.options.maxQueuedBytes || this.waitingBytes > this.options.maxQueuedBytes;
+    if (this.isHungUp || this.isLeaving) return;
+    const isPaused = this.writer.queuedBytes > this.options.maxQueuedBytes || (this.hasTooMuchWaiting && this.streams.size === 0);
     if (isPaused === this.isPaused) return;
     this.isPaused = isPaused;
     this.channel.pause(isPaused);
@@ -633,8 +677,14 @@ export class ServerSession {
     if (this.isEnded) return Promise.resolve();
     this.isLeaving = true;
     this.channel.pause(true);
+    const reason = new PillionError('ERR_PILLION_CLOSED', 'the sidecar is leaving');
+    for (const call of this.waiting.values()) {
+      if (call.route.kind === 'method') continue;
+      this.forget(call);
+      this.replyError(call.id, errorPayload(reason, false));
+    }
     // What could go on for ever does not keep us.
-    this.streams.cancelAll(new PillionError('ERR_PILLION_CLOSED', 'the sidecar is leaving'), true);
+    this.streams.cancelAll(reason, true);
     return new Promise((resolve) => {
       this.onIdle = resolve;
       this.checkIdle();
@@ -651,8 +701,7 @@ export class ServerSession {
     const { onIdle } = this;
     if (onIdle === null) return;
     if (!this.isEnded) {
-      if (this.running.size > 0 || this.waiting.length > 0 || this.releases.hasHeld || this.writer.hasQueue || !this.hasSaidGoodbye())
-        return;
+      if (this.running.size > 0 || this.waiting.size > 0 || this.releases.hasHeld || this.writer.hasQueue || !this.hasSaidGoodbye()) return;
     }
     this.onIdle = null;
     onIdle();
@@ -665,6 +714,7 @@ export class ServerSession {
       try {
         // First the head: GOODBYE vouches for it.
         this.release();
+        this.pushes.close();
         this.writer.write(tagOf(GOODBYE, 0, 0), 0, 0, NOTHING);
       } catch (error) {
         this.end(error as Error);
@@ -679,6 +729,7 @@ export class ServerSession {
     let reason = error;
     try {
       this.isPaused = false;
+      this.isHungUp = true;
       this.channel.consumer.seal();
       while (!this.isEnded && !this.isLeaving && this.readBatch(BATCH));
     } catch (fault) {
@@ -691,6 +742,7 @@ export class ServerSession {
   end(error: Error | null): void {
     if (this.isEnded) return;
     this.isEnded = true;
+    this.pushes.close();
     this.options.counters.doorbells += this.channel.doorbellCount;
     this.channel.close();
     const reason = new PillionError(
@@ -699,7 +751,7 @@ export class ServerSession {
     );
     for (const context of this.running.values()) context.abort(reason);
     this.running.clear();
-    this.waiting = [];
+    this.waiting.clear();
     this.streams.cancelAll(reason, false);
     this.checkIdle();
     this.options.onEnd(error);

@@ -14,21 +14,25 @@ export type Handler = (payload: Uint8Array, context: EventContext) => unknown;
 interface Handlers {
   event?: Handler;
   method?: Handler;
+  stream?: Handler;
+  // biome-ignore lint/suspicious/noExplicitAny: the items of an upload
+  upload?: (items: any, context: EventContext) => unknown;
 }
 
 export function routeOf(name: string, kind: string, handler: Handler | null, isBorrowed = false): Route {
   return { name, kind, handler, codec: raw, problem: 'not here', isBorrowed };
 }
 
-/** A session with event 0, method 1, and names 2 and 3 that the server does not have, or with other routes; the test is its client. */
+/** A session with event 0, method 1, and names 2 and 3 that the server does not have, stream 4 and upload 5, or with other routes; the test is its client. */
 export function startSession(
-  { event = () => {}, method = (bytes) => bytes }: Handlers = {},
+  { event = () => {}, method = (bytes) => bytes, stream = async function* () {}, upload = async () => NO_BYTES }: Handlers = {},
   {
     capacity = 4096,
     maxQueuedBytes = 100_000,
     maxMessageBytes = 10_000,
     windowBytes = 65536,
     concurrency = Number.POSITIVE_INFINITY,
+    maxOpenStreams = 1024,
     routes = null as Route[] | null,
     arenaBytes = 0,
     checksViews = true,
@@ -47,11 +51,14 @@ export function startSession(
       routeOf('method', 'method', method, isBorrowed),
       routeOf('gone', 'method', null),
       routeOf('gone event', 'event', null),
+      routeOf('stream', 'stream', stream),
+      routeOf('upload', 'upload', upload),
     ],
     maxMessageBytes,
     maxQueuedBytes,
     exposeStacks: false,
     concurrency,
+    maxOpenStreams,
     windowBytes,
     pushTargets: new Map(),
     checksViews,

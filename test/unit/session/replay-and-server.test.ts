@@ -29,6 +29,7 @@ function replayToServer(old: TestRing, keepCall: boolean, isRedelivery: boolean)
     maxQueuedBytes: 1_000_000,
     exposeStacks: false,
     concurrency: Number.POSITIVE_INFINITY,
+    maxOpenStreams: 1024,
     windowBytes: 65536,
     pushTargets: new Map(),
     checksViews: true,

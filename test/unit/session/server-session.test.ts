@@ -1,12 +1,33 @@
 import test from 'ava';
 import { ProtocolError } from '../../../src/errors.js';
-import { CALL, CANCEL, ERROR, EVENT, GOODBYE, kindOf, LOAN, MORE, PING, PONG, REPLY, tagOf } from '../../../src/protocol/frame.js';
+import {
+  CALL,
+  CANCEL,
+  END,
+  ERROR,
+  EVENT,
+  GOODBYE,
+  ITEM,
+  kindOf,
+  LOAN,
+  MORE,
+  PING,
+  PONG,
+  REPLY,
+  tagOf,
+} from '../../../src/protocol/frame.js';
 import { TAIL } from '../../../src/ring/memory.js';
+import type { EventContext } from '../../../src/session/borrow.js';
 import { pattern } from '../../helpers/bytes.js';
 import { collect } from '../../helpers/collect.js';
 import { until } from '../../helpers/deadline.js';
+import type { RecordSeen } from '../../helpers/ring.js';
 import { routeOf, startSession } from '../../helpers/server-session.js';
 import { bytesOf, type FrameVectors, vectors } from '../../helpers/vectors.js';
+
+const NO_BYTES = new Uint8Array(0);
+const streamTag = tagOf(CALL, 0, 4);
+const uploadTag = tagOf(CALL, 0, 5);
 
 const eventTag = tagOf(EVENT, 0, 0);
 const callTag = tagOf(CALL, 0, 1);
@@ -341,4 +362,157 @@ test('an event whose view is still held is not released, though its release func
     t.is(views[0]?.length, 100);
     t.is(counters.viewsLeaked, 0);
   }
+});
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** What was answered to each id: a kind, and the code of an error. */
+function outcomes(records: RecordSeen[]): Map<number, string> {
+  return new Map(
+    records.map(({ correlationId, payload, tag }) => [
+      correlationId,
+      kindOf(tag) === ERROR ? JSON.parse(Buffer.from(payload).toString()).code : String(kindOf(tag)),
+    ]),
+  );
+}
+
+test('events behind calls whose answers nobody will read are handled although the answers are many', (t) => {
+  let events = 0;
+  const { channel, session, send } = startSession(
+    { event: () => void events++, method: () => pattern(900) },
+    { capacity: 16_384, maxQueuedBytes: 2000 },
+  );
+  let id = 0;
+  while (send(callTag, ++id) && send(eventTag, id));
+  channel.hangUp();
+  t.true(events >= id - 1 && events > 100, `${events} of ${id}`);
+  t.true(session.queuedBytes <= 2000);
+});
+
+test('events behind calls that wait for their turn are handled when the client is gone, and the calls are dropped', (t) => {
+  let events = 0;
+  let calls = 0;
+  const method = () => {
+    calls++;
+    return new Promise(() => {});
+  };
+  const { channel, send, ends } = startSession(
+    { event: () => void events++, method },
+    { capacity: 16_384, maxQueuedBytes: 500, concurrency: 1 },
+  );
+  let id = 0;
+  while (send(callTag, ++id) && send(eventTag, id));
+  channel.hangUp();
+  t.is(calls, 1);
+  t.true(events >= id - 1 && events > 100);
+  t.deepEqual(ends, [null]);
+});
+
+test('calls that wait for their turn cost their headers at least, and stop the reading when they are too much', async (t) => {
+  const finish: (() => void)[] = [];
+  const method = () => new Promise<Uint8Array>((resolve) => finish.push(() => resolve(new Uint8Array(0))));
+  const { channel, session, send, answers } = startSession({ method }, { maxQueuedBytes: 160, concurrency: 2 });
+  for (let id = 1; id <= 100; id++) send(callTag, id);
+  channel.ready();
+  t.is(finish.length, 2);
+  t.is(session.waitingCount, 11);
+  t.true(channel.isPaused);
+  for (let done = 0; done < 100; done++) {
+    finish[done]?.();
+    await turn();
+    channel.ready();
+  }
+  t.is(finish.length, 100);
+  t.false(channel.isPaused);
+  t.is(session.waitingCount, 0);
+  t.deepEqual(
+    answers().map(({ correlationId }) => correlationId),
+    Array.from({ length: 100 }, (_, index) => index + 1),
+  );
+});
+
+test('while a stream is at work its items are read, and calls for which there is no room are refused', async (t) => {
+  let length = 0;
+  const upload = async (items: AsyncIterable<Uint8Array>) => {
+    for await (const item of items) length += item.length;
+    return new Uint8Array(0);
+  };
+  const { channel, send, answers } = startSession({ upload }, { capacity: 65_536, maxQueuedBytes: 160, concurrency: 1 });
+  send(uploadTag, 1000);
+  for (let id = 1; id <= 100; id++) send(callTag, id);
+  send(tagOf(ITEM, 0, 0), 1000, pattern(20));
+  channel.ready();
+  t.false(channel.isPaused);
+  send(tagOf(ITEM, 0, 0), 1000, pattern(30));
+  send(tagOf(END, 0, 0), 1000);
+  channel.ready();
+  await turn();
+  t.is(length, 50);
+  const all = outcomes(answers());
+  t.is(all.get(1000), String(REPLY));
+  t.is([...all.values()].filter((outcome) => outcome === 'ERR_PILLION_BUSY').length, 89);
+  t.is([...all.values()].filter((outcome) => outcome === String(REPLY)).length, 12);
+});
+
+test('a stream beyond the limit is refused, counting those that wait for their turn', async (t) => {
+  const stream = async function* (_request: Uint8Array, { signal }: EventContext) {
+    yield new Uint8Array(0);
+    await new Promise((resolve) => signal.addEventListener('abort', resolve));
+  };
+  const { channel, session, send, answers } = startSession({ stream }, { concurrency: 2, maxOpenStreams: 4 });
+  for (let id = 1; id <= 6; id++) send(streamTag, id, NO_BYTES, 1000);
+  send(callTag, 7);
+  channel.ready();
+  await turn();
+  t.is(session.openStreamCount, 2);
+  t.is(session.waitingCount, 3);
+  const all = outcomes(answers());
+  t.deepEqual(
+    [5, 6].map((id) => all.get(id)),
+    ['ERR_PILLION_BUSY', 'ERR_PILLION_BUSY'],
+  );
+  t.deepEqual(
+    [1, 2].map((id) => all.get(id)),
+    [String(ITEM), String(ITEM)],
+  );
+  // Both when they wait and when they are open, an end makes room.
+  send(tagOf(CANCEL, 0, 0), 1);
+  send(tagOf(CANCEL, 0, 0), 3);
+  send(streamTag, 8, NO_BYTES, 1000);
+  send(streamTag, 9, NO_BYTES, 1000);
+  channel.ready();
+  await turn();
+  const more = outcomes(answers());
+  t.is(more.get(4), String(ITEM), 'it was its turn');
+  t.is(more.get(8), undefined);
+  t.is(more.get(9), undefined);
+  send(streamTag, 10, NO_BYTES, 1000);
+  channel.ready();
+  await turn();
+  t.is(outcomes(answers()).get(10), 'ERR_PILLION_BUSY');
+});
+
+test('a server that leaves ends the streams that wait for their turn, and carries out the calls', async (t) => {
+  const begun: number[] = [];
+  const stream = async function* (_request: Uint8Array, { signal, sequence }: EventContext) {
+    begun.push(sequence);
+    yield new Uint8Array(0);
+    await new Promise((resolve) => signal.addEventListener('abort', resolve));
+  };
+  const { channel, session, send, answers } = startSession({ stream }, { concurrency: 1 });
+  for (const id of [1, 2, 3]) send(streamTag, id, NO_BYTES, 1000);
+  send(callTag, 4);
+  channel.ready();
+  await turn();
+  answers();
+  await session.leave();
+  const records = answers();
+  t.is(kindOf(records.at(-1)?.tag as number), GOODBYE);
+  const all = outcomes(records);
+  t.deepEqual(
+    [1, 2, 3].map((id) => all.get(id)),
+    ['ERR_PILLION_CLOSED', 'ERR_PILLION_CLOSED', 'ERR_PILLION_CLOSED'],
+  );
+  t.is(all.get(4), String(REPLY));
+  t.deepEqual(begun, [1]);
 });
