@@ -1,5 +1,13 @@
 export type { Peer } from './channel/peer.js';
-export { type CallOptions, Client, type ClientEvents, type ClientStatus, connect, type StreamCallOptions } from './client.js';
+export {
+  type CallOptions,
+  Client,
+  type ClientEvents,
+  type ClientStatus,
+  connect,
+  type DuplexCallOptions,
+  type StreamCallOptions,
+} from './client.js';
 export type { ConnectOptions } from './connect-options.js';
 export {
   type BroadcastDefinition,
@@ -35,6 +43,7 @@ export {
   upload,
   type ValueOf,
 } from './contract.js';
+export { duplexHandler } from './duplex-handler.js';
 export { PillionError, type PillionErrorCode, ProtocolError, RemoteError } from './errors.js';
 export type { WaitPreset } from './options.js';
 export type { Codec, CodecName } from './protocol/codec.js';
@@ -46,3 +55,5 @@ export type { DuplexEnd } from './session/duplex-end.js';
 export type { HandlerContext } from './session/handler-context.js';
 export type { ItemReceiver } from './session/item-receiver.js';
 export type { ClientStats, ServerStats } from './stats.js';
+export type { DuplexSocket, DuplexSocketOptions } from './streams/duplex.js';
+export type { UploadWritable } from './streams/upload-writable.js';
