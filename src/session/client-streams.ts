@@ -197,6 +197,7 @@ export class ClientStreams {
 
   private senderOf(stream: ClientStream): ItemSender {
     stream.sender = new ItemSender(this.host.writer, stream.id, stream.format, 0);
+    stream.sender.onFault = (error) => this.host.onFault(error);
     return stream.sender;
   }
 

@@ -41,6 +41,8 @@ export class ItemSender {
   };
   /** Told once when nobody wants items any more. */
   onClose: (() => void) | null = null;
+  /** Told when the connection turns out to be broken by what `send` finds. */
+  onFault: ((error: unknown) => void) | null = null;
 
   constructor(writer: FrameWriter, id: number, format: ItemFormat, credit: number) {
     this.writer = writer;
@@ -120,7 +122,12 @@ export class ItemSender {
       );
     }
     this.credit -= alignedLength(length);
-    if (!this.writer.write(itemTag, this.id, 0, payload, this.onWritten)) this.isWriting = true;
+    try {
+      if (!this.writer.write(itemTag, this.id, 0, payload, this.onWritten)) this.isWriting = true;
+    } catch (error) {
+      this.onFault?.(error);
+      throw error;
+    }
   }
 
   /** Nobody reads any more. */

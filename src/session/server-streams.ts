@@ -81,6 +81,7 @@ export class ServerStreams {
     this.streams.set(id, stream);
     if (kind !== 'upload') {
       stream.sender = new ItemSender(this.host.writer, id, format, 0);
+      stream.sender.onFault = (error) => this.host.onFault(error);
       stream.sender.grant(credit);
     }
     if (kind !== 'stream') {
