@@ -33,6 +33,9 @@ import type { ItemReceiver } from './session/item-receiver.js';
 import type { Target } from './session/target.js';
 import type { WaitOptions } from './session/waiters.js';
 import type { ClientStats } from './stats.js';
+import { DuplexSocket, type DuplexSocketOptions } from './streams/duplex.js';
+import { isSource } from './streams/source.js';
+import { UploadWritable } from './streams/upload-writable.js';
 
 const debug = debuglog('pillion');
 
@@ -47,6 +50,8 @@ export interface StreamCallOptions extends CallOptions {
   /** Bytes of items that may be on their way or unread; the client's `windowBytes` by default. */
   windowBytes?: number;
 }
+
+export interface DuplexCallOptions extends StreamCallOptions, DuplexSocketOptions {}
 
 export interface ClientStatus {
   readonly state: 'connecting' | 'connected' | 'closed';
@@ -256,7 +261,8 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
 
   /**
    * Asks for many items. They come as fast as they are read, and no faster; leaving the loop, or aborting the signal, stops the sidecar at once. While no sidecar is
-   * there the stream waits for one; when the sidecar dies it throws, after the items that had arrived. Read once, with `for await`.
+   * there the stream waits for one; when the sidecar dies it throws, after the items that had arrived. Read once: with `for await`, or as the Node stream that `toReadable()` makes of it;
+   * `Readable.from` and `ReadableStream.from` take it as well.
    *
    * @throws in the loop: RemoteError (the handler failed), or PillionError: ERR_PILLION_TIMEOUT, _PEER_DIED, _CLOSED, _UNKNOWN_NAME, _DECODE, _TOO_LARGE.
    */
@@ -272,8 +278,8 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
   }
 
   /**
-   * Sends everything that `source` yields, as fast as the sidecar reads it, and resolves with the handler's answer. The source is told to stop (`return`) when the
-   * sidecar reads no more, the signal aborts or the connection ends; if it throws, the handler is told.
+   * Sends everything that `source` yields, as fast as the sidecar reads it, and resolves with the handler's answer. A source is an iterable of any kind, a Node `Readable` or a web
+   * `ReadableStream`. It is told to stop (`return`, `destroy` or `cancel`) when the sidecar reads no more, the signal aborts or the connection ends; if it throws, the handler is told.
    *
    * @returns rejects as `call`, and with what the source throws.
    */
@@ -283,11 +289,40 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
     options?: CallOptions,
   ): Promise<ResponseOf<D, N>> {
     const target = this.target(name, 'upload');
+    if (!isSource(source)) throw invalidArgument(`upload "${name}" needs an iterable or a stream`);
     const result = await this.session.streams.upload(target, this.names.formatOf(target), source, this.limits(options));
     return result as ResponseOf<D, N>;
   }
 
-  /** Opens a stream of items in both directions, each at its own pace; either side may end its own direction first. */
+  /**
+   * The same for those who write: a Node `Writable` whose `result` is the handler's answer.
+   *
+   * @throws PillionError ERR_PILLION_UNKNOWN_NAME or _CLOSED, or the reason of a signal that has aborted already.
+   */
+  uploadWritable<N extends NamesOf<D, 'upload'>>(name: N, options?: CallOptions): UploadWritable<ResponseOf<D, N>> {
+    const target = this.target(name, 'upload');
+    return new UploadWritable(this.session.streams.openUpload(target, this.names.formatOf(target), this.limits(options)));
+  }
+
+  /**
+   * Opens a stream in both directions as a Node `Duplex`, of bytes if the codec is `raw`, of objects otherwise. One of bytes serves `node:http`, `node:http2` and undici as the socket of a
+   * connection. Usable at once: what is written while no sidecar is there waits for one, within its buffer. Whatever goes wrong is its `error` event; one that is not wanted any more must be
+   * destroyed.
+   *
+   * @throws PillionError ERR_PILLION_UNKNOWN_NAME or _INVALID_ARGUMENT: the call itself is wrong.
+   */
+  duplex<N extends NamesOf<D, 'duplex'>>(name: N, options: DuplexCallOptions = {}): DuplexSocket {
+    const target = this.target(name, 'duplex');
+    const format = this.names.formatOf(target);
+    const limits = this.limits(options);
+    try {
+      return this.session.streams.openDuplex(target, format, limits).toDuplex(options);
+    } catch (error) {
+      return DuplexSocket.failed(format.codec.name === 'raw', error);
+    }
+  }
+
+  /** The same item by item: to be read with `for await`, and written with `write` and `end`. Either side may end its own direction first. */
   duplexItems<N extends NamesOf<D, 'duplex'>>(name: N, options?: StreamCallOptions): DuplexEnd<OutputOf<D, N>, InputOf<D, N>> {
     const target = this.target(name, 'duplex');
     const end = this.session.streams.openDuplex(target, this.names.formatOf(target), this.limits(options));

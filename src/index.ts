@@ -1,5 +1,13 @@
 export type { Peer } from './channel/peer.js';
-export { type CallOptions, Client, type ClientEvents, type ClientStatus, connect, type StreamCallOptions } from './client.js';
+export {
+  type CallOptions,
+  Client,
+  type ClientEvents,
+  type ClientStatus,
+  connect,
+  type DuplexCallOptions,
+  type StreamCallOptions,
+} from './client.js';
 export type { ConnectOptions } from './connect-options.js';
 export {
   type BroadcastDefinition,
@@ -54,6 +62,7 @@ export {
 export type { Counter, Gauge, Histogram } from './counters/handles.js';
 export { type ClientCounters, type HistogramSnapshot, type MetricSnapshot, sumCounters, type ValueSnapshot } from './counters/snapshot.js';
 export type { CounterStatus } from './counters/table.js';
+export { duplexHandler } from './duplex-handler.js';
 export { PillionError, type PillionErrorCode, ProtocolError, RemoteError } from './errors.js';
 export type { WaitPreset } from './options.js';
 export type { Codec, CodecName } from './protocol/codec.js';
@@ -75,3 +84,5 @@ export type { DuplexEnd } from './session/duplex-end.js';
 export type { HandlerContext } from './session/handler-context.js';
 export type { ItemReceiver } from './session/item-receiver.js';
 export type { ClientStats, ServerStats } from './stats.js';
+export type { DuplexSocket, DuplexSocketOptions } from './streams/duplex.js';
+export type { UploadWritable } from './streams/upload-writable.js';

@@ -193,13 +193,20 @@ export class ClientSession implements ConnectorHost, AnswerListener, ClaimHost<T
     this.writer.writeControl(tagOf(CANCEL, 0, 0), id, 0);
   }
 
-  onStreamOpen(): void {
+  onStreamsChanged(): void {
     this.updateWaits();
   }
 
   onStreamOver(id: number): void {
     this.answers.forget(id);
     this.updateWaits();
+  }
+
+  /** ClientStreamsHost: the connection ends, but not in the middle of what is being done with it. */
+  onFault(error: unknown): void {
+    const channel = this.connection?.channel;
+    if (channel === undefined) throw error;
+    queueMicrotask(() => this.onHangup(channel, error as Error));
   }
 
   /** Encodes and writes, or queues, a call. Returns its id. */
@@ -498,7 +505,12 @@ export class ClientSession implements ConnectorHost, AnswerListener, ClaimHost<T
   /** Tells the channel what is waited for, and the process whether it may end. */
   private updateWaits(): void {
     const isWaiting = this.pending.size > 0 || this.flushWaiters.size > 0 || this.streams.size > 0;
-    const isAlive = isWaiting || this.readyWaiters.size > 0 || this.events.isWaiting;
+    const isAlive =
+      this.pending.size > 0 ||
+      this.flushWaiters.size > 0 ||
+      this.streams.referencedCount > 0 ||
+      this.readyWaiters.size > 0 ||
+      this.events.isWaiting;
     const channel = this.connection?.channel;
     if (channel !== undefined) {
       channel.waitForSpace(this.writer.hasQueue ? 'message' : this.flushWaiters.size > 0 || this.writer.wantsSpace ? 'flush' : 'no');

@@ -150,6 +150,7 @@ export class ServerSession {
       windowBytes: options.windowBytes,
       reply: ({ id, route, context }, value) => this.reply(route, id, value, context),
       fail: ({ id, route, context }, error) => this.fail(route, id, error, context),
+      refuse: ({ id }, error) => this.replyError(id, errorPayload(error, false)),
       onFault: (error) => this.end(error as Error),
       onStreamOver: (id) => this.onStreamOver(id),
     });
@@ -570,6 +571,11 @@ export class ServerSession {
 
   private openStream(route: Route, handler: Handler, id: number, credit: number, message: Reassembled | null): void {
     const kind = route.kind as Opening['kind'];
+    if (this.isLeaving) {
+      // It had waited for its turn, and could go on for ever.
+      this.replyError(id, { code: 'ERR_PILLION_CLOSED', message: 'the sidecar is leaving' });
+      return;
+    }
     this.options.counters.streamsHandled++;
     const context = new Context(this.peer, this.clientId, false, id, 0, null);
     this.isAsync = true;
