@@ -7,13 +7,14 @@ import type {
   Contract,
   Definitions,
   EventNames,
-  InputOf,
   MethodNames,
   NamesOf,
   OutputOf,
   PayloadOf,
-  RequestOf,
   ResponseOf,
+  SentInputOf,
+  SentPayloadOf,
+  SentRequestOf,
   ValueOf,
 } from './contract.js';
 import { PillionError } from './errors.js';
@@ -150,7 +151,7 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
    */
   send<N extends EventNames<D>>(
     name: N,
-    ...payload: undefined extends PayloadOf<D, N> ? [payload?: PayloadOf<D, N>] : [payload: PayloadOf<D, N>]
+    ...payload: undefined extends SentPayloadOf<D, N> ? [payload?: SentPayloadOf<D, N>] : [payload: SentPayloadOf<D, N>]
   ): boolean {
     const target = this.names.targets.get(name);
     if (target === undefined || target.kind !== 'event') throw this.unknown(name, 'event');
@@ -162,7 +163,7 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
    *
    * @returns rejects as `ready`, and as `send` throws.
    */
-  async sendWhenFree<N extends EventNames<D>>(name: N, payload: PayloadOf<D, N>, options: CallOptions = {}): Promise<void> {
+  async sendWhenFree<N extends EventNames<D>>(name: N, payload: SentPayloadOf<D, N>, options: CallOptions = {}): Promise<void> {
     const target = this.target(name, 'event');
     await this.wait(`there was no room for event "${name}"`, options, (wait) => this.session.events.sendWhenFree(target, payload, wait));
   }
@@ -192,9 +193,9 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
    */
   call<N extends MethodNames<D>>(
     name: N,
-    ...args: undefined extends RequestOf<D, N>
-      ? [request?: RequestOf<D, N>, options?: CallOptions]
-      : [request: RequestOf<D, N>, options?: CallOptions]
+    ...args: undefined extends SentRequestOf<D, N>
+      ? [request?: SentRequestOf<D, N>, options?: CallOptions]
+      : [request: SentRequestOf<D, N>, options?: CallOptions]
   ): Promise<ResponseOf<D, N>> {
     const target = this.names.targets.get(name);
     if (target === undefined || target.kind !== 'method') return Promise.reject(this.unknown(name, 'method'));
@@ -216,9 +217,9 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
    */
   callSync<N extends MethodNames<D>>(
     name: N,
-    ...args: undefined extends RequestOf<D, N>
-      ? [request?: RequestOf<D, N>, options?: Pick<CallOptions, 'timeout'>]
-      : [request: RequestOf<D, N>, options?: Pick<CallOptions, 'timeout'>]
+    ...args: undefined extends SentRequestOf<D, N>
+      ? [request?: SentRequestOf<D, N>, options?: Pick<CallOptions, 'timeout'>]
+      : [request: SentRequestOf<D, N>, options?: Pick<CallOptions, 'timeout'>]
   ): ResponseOf<D, N> {
     const target = this.target(name, 'method');
     const timeoutMs = timeoutOption('timeout', args[1]?.timeout, this.settings.callTimeoutMs);
@@ -233,9 +234,9 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
    */
   stream<N extends NamesOf<D, 'stream'>>(
     name: N,
-    ...args: undefined extends RequestOf<D, N>
-      ? [request?: RequestOf<D, N>, options?: StreamCallOptions]
-      : [request: RequestOf<D, N>, options?: StreamCallOptions]
+    ...args: undefined extends SentRequestOf<D, N>
+      ? [request?: SentRequestOf<D, N>, options?: StreamCallOptions]
+      : [request: SentRequestOf<D, N>, options?: StreamCallOptions]
   ): ItemReceiver<OutputOf<D, N>> {
     const target = this.target(name, 'stream');
     const items = this.session.streams.openStream(target, this.names.formatOf(target), args[0], this.limits(args[1]));
@@ -250,7 +251,7 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
    */
   async upload<N extends NamesOf<D, 'upload'>>(
     name: N,
-    source: Iterable<InputOf<D, N>> | AsyncIterable<InputOf<D, N>>,
+    source: Iterable<SentInputOf<D, N>> | AsyncIterable<SentInputOf<D, N>>,
     options?: CallOptions,
   ): Promise<ResponseOf<D, N>> {
     const target = this.target(name, 'upload');
@@ -259,10 +260,10 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
   }
 
   /** Opens a stream of items in both directions, each at its own pace; either side may end its own direction first. */
-  duplexItems<N extends NamesOf<D, 'duplex'>>(name: N, options?: StreamCallOptions): DuplexEnd<OutputOf<D, N>, InputOf<D, N>> {
+  duplexItems<N extends NamesOf<D, 'duplex'>>(name: N, options?: StreamCallOptions): DuplexEnd<OutputOf<D, N>, SentInputOf<D, N>> {
     const target = this.target(name, 'duplex');
     const end = this.session.streams.openDuplex(target, this.names.formatOf(target), this.limits(options));
-    return end as DuplexEnd<OutputOf<D, N>, InputOf<D, N>>;
+    return end as DuplexEnd<OutputOf<D, N>, SentInputOf<D, N>>;
   }
 
   private limits(options: StreamCallOptions = {}): StreamLimits {

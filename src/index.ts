@@ -24,6 +24,12 @@ export {
   type PayloadOf,
   type RequestOf,
   type ResponseOf,
+  type SentInputOf,
+  type SentOutputOf,
+  type SentPayloadOf,
+  type SentRequestOf,
+  type SentResponseOf,
+  type SentValueOf,
   type SlowClientPolicy,
   type StateDefinition,
   type StateOptions,
@@ -46,3 +52,4 @@ export type { DuplexEnd } from './session/duplex-end.js';
 export type { HandlerContext } from './session/handler-context.js';
 export type { ItemReceiver } from './session/item-receiver.js';
 export type { ClientStats, ServerStats } from './stats.js';
+export type { StandardSchema } from './validation.js';

@@ -14,14 +14,14 @@ import type {
   BroadcastDefinition,
   Contract,
   Definitions,
-  DuplexDefinition,
-  EventDefinition,
-  MethodDefinition,
+  InputOf,
   NamesOf,
   PayloadOf,
-  StreamDefinition,
-  UploadDefinition,
-  ValueOf,
+  RequestOf,
+  SentOutputOf,
+  SentPayloadOf,
+  SentResponseOf,
+  SentValueOf,
 } from './contract.js';
 import { messageOf, PillionError } from './errors.js';
 import type { NativeAddon, NativeSegment } from './native.js';
@@ -40,22 +40,26 @@ import { type PushTarget, SharedMessage } from './session/push-writer.js';
 import type { Handler, Route } from './session/route.js';
 import { ServerSession } from './session/server-session.js';
 import { newServerCounters, type ServerStats } from './stats.js';
+import { checkedDecoding, checkOf } from './validation.js';
 
 const debug = debuglog('pillion');
 
 /** What the sidecar does for each name of the contract that an app may use. */
 export type Handlers<D extends Definitions> = {
-  [N in keyof D as D[N]['kind'] extends 'state' | 'broadcast' ? never : N]: D[N] extends EventDefinition<infer T>
-    ? (payload: T, context: HandlerContext) => void | Promise<void>
-    : D[N] extends MethodDefinition<infer Req, infer Res>
-      ? (request: Req, context: HandlerContext) => Res | Promise<Res>
-      : D[N] extends StreamDefinition<infer Req, infer Item>
-        ? (request: Req, context: HandlerContext) => Items<Item> | Promise<Items<Item>>
-        : D[N] extends UploadDefinition<infer In, infer Res>
-          ? (items: ItemReceiver<In>, context: HandlerContext) => Res | Promise<Res>
-          : D[N] extends DuplexDefinition<infer In, infer Out>
-            ? // biome-ignore lint/suspicious/noConfusingVoidType: handlers that write by hand return nothing
-              (stream: DuplexEnd<In, Out>, context: HandlerContext) => Items<Out> | void | Promise<Items<Out> | void>
+  [N in keyof D as D[N]['kind'] extends 'state' | 'broadcast' ? never : N]: D[N]['kind'] extends 'event'
+    ? (payload: PayloadOf<D, N>, context: HandlerContext) => void | Promise<void>
+    : D[N]['kind'] extends 'method'
+      ? (request: RequestOf<D, N>, context: HandlerContext) => SentResponseOf<D, N> | Promise<SentResponseOf<D, N>>
+      : D[N]['kind'] extends 'stream'
+        ? (request: RequestOf<D, N>, context: HandlerContext) => Items<SentOutputOf<D, N>> | Promise<Items<SentOutputOf<D, N>>>
+        : D[N]['kind'] extends 'upload'
+          ? (items: ItemReceiver<InputOf<D, N>>, context: HandlerContext) => SentResponseOf<D, N> | Promise<SentResponseOf<D, N>>
+          : D[N]['kind'] extends 'duplex'
+            ? (
+                stream: DuplexEnd<InputOf<D, N>, SentOutputOf<D, N>>,
+                context: HandlerContext,
+                // biome-ignore lint/suspicious/noConfusingVoidType: handlers that write by hand return nothing
+              ) => Items<SentOutputOf<D, N>> | void | Promise<Items<SentOutputOf<D, N>> | void>
             : never;
 };
 
@@ -122,10 +126,10 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
   // --- telling --------------------------------------------------------------------------------------------------
 
   /** The state of this name, to be set; the same object each time. */
-  state<N extends NamesOf<D, 'state'>>(name: N): ServerState<ValueOf<D, N>> {
+  state<N extends NamesOf<D, 'state'>>(name: N): ServerState<SentValueOf<D, N>> {
     const state = this.states.get(name);
     if (state === undefined) throw this.unknown(name, 'state');
-    return state as ServerState<ValueOf<D, N>>;
+    return state as ServerState<SentValueOf<D, N>>;
   }
 
   /**
@@ -134,7 +138,7 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
    *
    * @throws PillionError ERR_PILLION_UNKNOWN_NAME, _ENCODE or _TOO_LARGE: the call itself is wrong.
    */
-  broadcast<N extends NamesOf<D, 'broadcast'>>(name: N, payload: PayloadOf<D, N>, { to }: { to?: Audience } = {}): number {
+  broadcast<N extends NamesOf<D, 'broadcast'>>(name: N, payload: SentPayloadOf<D, N>, { to }: { to?: Audience } = {}): number {
     const definition = this.contract.definitions[name] as BroadcastDefinition | undefined;
     if (definition?.kind !== 'broadcast') throw this.unknown(name, 'broadcast');
     const message = new SharedMessage(payload);
@@ -317,7 +321,15 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
     const own = resolveCodec(definition.codec);
     const codec = own.name === codecName ? own : builtInCodec(codecName);
     if (codec === undefined) return unknown(`the sidecar does not know codec "${codecName}" of "${name}"`);
-    return { name, kind, codec, problem: '', handler: (this.handlers as Record<string, Handler>)[name] ?? null };
+    const hasItems = kind === 'upload' || kind === 'duplex';
+    return {
+      name,
+      kind,
+      codec: checkedDecoding(codec, hasItems ? undefined : checkOf(definition.input, `"${name}"`)),
+      checkItem: hasItems ? checkOf(definition.input, `an item of "${name}"`) : undefined,
+      problem: '',
+      handler: (this.handlers as Record<string, Handler>)[name] ?? null,
+    };
   }
 
   private onHandlerError(error: unknown, name: string, context: HandlerContext): void {

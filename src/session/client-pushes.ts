@@ -8,7 +8,7 @@ export interface PushFormat {
   readonly kind: 'state' | 'broadcast';
   readonly codec: PayloadCodec;
   readonly default: unknown;
-  readonly check?: (value: unknown) => unknown;
+  readonly check?: ((value: unknown) => unknown) | undefined;
 }
 
 /** Events of a state. */

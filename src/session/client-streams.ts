@@ -233,6 +233,7 @@ export class ClientStreams {
     let item: unknown;
     try {
       item = decode(stream.format);
+      if (stream.format.check !== undefined) item = stream.format.check(item);
     } catch (error) {
       this.abort(stream, error);
       return;

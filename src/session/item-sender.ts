@@ -14,7 +14,7 @@ export interface ItemFormat {
   readonly codec: PayloadCodec;
   readonly maxMessageBytes: number;
   /** Checks a value from the peer; throws what is wrong with it. */
-  readonly check?: (value: unknown) => unknown;
+  readonly check?: ((value: unknown) => unknown) | undefined;
 }
 
 /**

@@ -11,5 +11,7 @@ export interface Route {
   /** Null: unknown here, and why. */
   readonly handler: Handler | null;
   readonly codec: PayloadCodec | null;
+  /** Of uploads and duplex streams: checks an item that has arrived, throws what is wrong with it. */
+  readonly checkItem?: ((value: unknown) => unknown) | undefined;
   readonly problem: string;
 }

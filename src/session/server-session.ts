@@ -27,10 +27,11 @@ import {
 } from '../protocol/frame.js';
 import type { RingConsumer } from '../ring/consumer.js';
 import type { newServerCounters } from '../stats.js';
+import { isThenable, settleWith } from '../thenable.js';
 import { parseError } from './answer-reader.js';
 import { FrameWriter, NOTHING, stable } from './frame-writer.js';
 import { Context, type HandlerContext } from './handler-context.js';
-import { errorPayload, isThenable, settleWith } from './handler-result.js';
+import { errorPayload } from './handler-result.js';
 import type { ItemFormat } from './item-sender.js';
 import { type PushTarget, PushWriter } from './push-writer.js';
 import { type Held, ReleaseQueue } from './release-queue.js';
@@ -453,7 +454,8 @@ export class ServerSession {
       this.fail(route, id, error, context);
       return;
     }
-    const format: ItemFormat = { name: route.name, codec: route.codec as PayloadCodec, maxMessageBytes: this.options.maxMessageBytes };
+    const { name, codec, checkItem } = route;
+    const format: ItemFormat = { name, codec: codec as PayloadCodec, maxMessageBytes: this.options.maxMessageBytes, check: checkItem };
     this.streams.open({ id, kind, route, format, handler, request, credit, context });
   }
 

@@ -6,7 +6,10 @@ export interface Target {
   readonly kind: 'event' | 'method' | 'stream' | 'upload' | 'duplex';
   /** Kind and index as the second word of a record. */
   readonly tag: number;
+  /** Of what is sent, and of the answer. */
   readonly codec: PayloadCodec;
+  /** Of streams and duplex streams: checks an item that has arrived, throws what is wrong with it. */
+  readonly checkItem: ((value: unknown) => unknown) | undefined;
   readonly isIdempotent: boolean;
   /** Of events: what happens when the ring is full, and how long a sleeping sidecar may sleep on. */
   readonly overflow: 'drop' | 'wait';
