@@ -3,6 +3,7 @@ import { resolveCodec } from './protocol/codec.js';
 import { CALL, EVENT, tagOf } from './protocol/frame.js';
 import type { NameEntry } from './protocol/names.js';
 import type { PushFormat } from './session/client-pushes.js';
+import { NOTHING } from './session/frame-writer.js';
 import type { ItemFormat } from './session/item-sender.js';
 import type { Target } from './session/target.js';
 import { checkedDecoding, checkOf } from './validation.js';
@@ -52,6 +53,7 @@ function targetOf(name: string, index: number, definition: Sent): Target {
     tag: tagOf(isEvent ? EVENT : CALL, 0, index),
     codec: checkedDecoding(resolveCodec(definition.codec), hasAnswer ? checkOf(definition.output, `the answer to "${name}"`) : undefined),
     checkItem: hasAnswer ? undefined : checkOf(definition.output, `an item of "${name}"`),
+    opening: NOTHING,
     isIdempotent: definition.kind === 'method' && definition.idempotent,
     overflow: isEvent ? definition.overflow : 'drop',
     waitMs: isEvent ? definition.waitMs : 0,

@@ -1,5 +1,14 @@
 export type { Peer } from './channel/peer.js';
-export { type CallOptions, Client, type ClientEvents, type ClientStatus, connect, type StreamCallOptions } from './client.js';
+export {
+  type CallOptions,
+  Client,
+  type ClientEvents,
+  type ClientStatus,
+  connect,
+  type MessageOptions,
+  type StreamCallOptions,
+  type TimeoutOptions,
+} from './client.js';
 export type { ConnectOptions } from './connect-options.js';
 export {
   type BroadcastDefinition,
@@ -44,10 +53,19 @@ export {
 export { PillionError, type PillionErrorCode, ProtocolError, RemoteError } from './errors.js';
 export type { WaitPreset } from './options.js';
 export type { Codec, CodecName } from './protocol/codec.js';
+export type { MessageHeaders } from './protocol/headers.js';
 export type { ServeOptions } from './serve-options.js';
-export { type Audience, type ConnectedClient, type Handlers, Server, type ServerEvents, serve } from './server.js';
+export {
+  type Audience,
+  type BroadcastSendOptions,
+  type ConnectedClient,
+  type Handlers,
+  Server,
+  type ServerEvents,
+  serve,
+} from './server.js';
 export type { ServerState } from './server-state.js';
-export type { ClientState, StateEvents } from './session/client-pushes.js';
+export type { BroadcastInfo, ClientState, StateEvents } from './session/client-pushes.js';
 export type { DuplexEnd } from './session/duplex-end.js';
 export type { HandlerContext } from './session/handler-context.js';
 export type { ItemReceiver } from './session/item-receiver.js';

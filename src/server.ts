@@ -28,6 +28,7 @@ import type { NativeAddon, NativeSegment } from './native.js';
 import { invalidArgument, LIBRARY_RUNTIME, timeoutOption } from './options.js';
 import { builtInCodec, type PayloadCodec, resolveCodec } from './protocol/codec.js';
 import type { Hello } from './protocol/handshake.js';
+import { encodeHeaders, type MessageHeaders } from './protocol/headers.js';
 import type { NameEntry } from './protocol/names.js';
 import { privateRing, ringsOfSegment } from './ring/memory.js';
 import { RingProducer } from './ring/producer.js';
@@ -74,6 +75,13 @@ export interface ConnectedClient {
 
 /** Whom a broadcast is for: everybody by default, those that a predicate picks, or the connections of one client object. */
 export type Audience = ((client: ConnectedClient) => boolean) | string;
+
+export interface BroadcastSendOptions {
+  /** Everybody who is connected, by default. */
+  to?: Audience;
+  /** What listeners get besides the payload. */
+  headers?: MessageHeaders;
+}
 
 export interface ServerEvents {
   connect: [client: ConnectedClient];
@@ -138,10 +146,10 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
    *
    * @throws PillionError ERR_PILLION_UNKNOWN_NAME, _ENCODE or _TOO_LARGE: the call itself is wrong.
    */
-  broadcast<N extends NamesOf<D, 'broadcast'>>(name: N, payload: SentPayloadOf<D, N>, { to }: { to?: Audience } = {}): number {
+  broadcast<N extends NamesOf<D, 'broadcast'>>(name: N, payload: SentPayloadOf<D, N>, { to, headers }: BroadcastSendOptions = {}): number {
     const definition = this.contract.definitions[name] as BroadcastDefinition | undefined;
     if (definition?.kind !== 'broadcast') throw this.unknown(name, 'broadcast');
-    const message = new SharedMessage(payload);
+    const message = new SharedMessage(payload, encodeHeaders(headers));
     const { length } = message.bytesFor(resolveCodec(definition.codec));
     const { maxMessageBytes } = this.settings;
     if (length > maxMessageBytes) {

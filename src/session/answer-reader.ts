@@ -14,6 +14,7 @@ import {
   GOODBYE,
   ITEM,
   kindOf,
+  META,
   MORE,
   nameOfKind,
   PING,
@@ -55,7 +56,7 @@ export interface PushListener {
   formatOf(kind: number, index: number): PushFormat | undefined;
   wants(format: PushFormat): boolean;
   onState(format: PushFormat, bytes: Uint8Array): void;
-  onBroadcast(format: PushFormat, decode: () => unknown): void;
+  onBroadcast(format: PushFormat, bytes: Uint8Array, hasHeaders: boolean): void;
 }
 
 const WHOLE_REPLY = tagOf(REPLY, 0, 0);
@@ -195,9 +196,8 @@ export class AnswerReader {
     if (isWhole && !pushes.wants(format)) return;
     const message = this.collect(consumer, kind, id);
     if (message === null || message.bytes === null) return;
-    const { bytes } = message;
-    if (kind === STATE) pushes.onState(format, bytes);
-    else pushes.onBroadcast(format, () => format.codec.decodeOwned(bytes));
+    if (kind === STATE) pushes.onState(format, message.bytes);
+    else pushes.onBroadcast(format, message.bytes, (flagsOf(consumer.tag) & META) !== 0);
   }
 }
 

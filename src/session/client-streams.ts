@@ -23,8 +23,8 @@ export interface StreamLimits {
 /** What the session does for its streams. */
 export interface ClientStreamsHost {
   readonly writer: FrameWriter;
-  /** Writes the CALL that opens a stream. */
-  open(target: Target, request: unknown, credit: number): { id: number; recordCount: number };
+  /** Writes the CALL that opens a stream. Unless it `isWritten` at once, `onWritten` tells when. */
+  open(target: Target, request: unknown, credit: number, onWritten: () => void): { id: number; recordCount: number; isWritten: boolean };
   /** Tells the server that nobody reads a stream any more. */
   cancelStream(id: number): void;
   /** Streams came or went. */
@@ -34,6 +34,8 @@ export interface ClientStreamsHost {
 class ClientStream {
   /** The server has been heard of: a successor cannot take the stream over. */
   hasBegun = false;
+  /** All of the opening is in the ring. */
+  isOpeningWritten = true;
   receiver: ItemReceiver<unknown> | null = null;
   sender: ItemSender | null = null;
   /** An upload's result. */
@@ -97,7 +99,7 @@ export class ClientStreams {
     });
     sendAll(source, sender).then(
       (isWhole) => isWhole && this.finishInput(stream),
-      (error) => this.breakOff(stream, error),
+      (error) => sender.settled().then(() => this.breakOff(stream, error)),
     );
     return result;
   }
@@ -118,8 +120,12 @@ export class ClientStreams {
   private begin(target: Target, format: ItemFormat, request: unknown, limits: StreamLimits, credit: number): ClientStream {
     const { signal, timeoutMs } = limits;
     if (signal?.aborted) throw signal.reason;
-    const { id, recordCount } = this.host.open(target, request, credit);
+    const { id, recordCount, isWritten } = this.host.open(target, request, credit, () => {
+      stream.isOpeningWritten = true;
+      stream.sender?.onWritten();
+    });
     const stream = new ClientStream(id, recordCount, format, limits);
+    stream.isOpeningWritten = isWritten;
     this.streams.set(id, stream);
     if (signal !== null) {
       stream.onAbort = () => this.abort(stream, signal.reason);
@@ -146,6 +152,8 @@ export class ClientStreams {
 
   private senderOf(stream: ClientStream): ItemSender {
     stream.sender = new ItemSender(this.host.writer, stream.id, stream.format, 0);
+    // An END is one record, and would overtake an opening in fragments.
+    if (!stream.isOpeningWritten) stream.sender.hold();
     return stream.sender;
   }
 

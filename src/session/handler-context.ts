@@ -1,4 +1,5 @@
 import type { Peer } from '../channel/peer.js';
+import { type MessageHeaders, NO_HEADERS } from '../protocol/headers.js';
 
 /** What a handler is told besides the payload. */
 export interface HandlerContext {
@@ -14,6 +15,8 @@ export interface HandlerContext {
   readonly sequence: number;
   /** Calls: how long the caller waits, in ms, 0 for no limit. Events: 0. */
   readonly timeoutMs: number;
+  /** What the sender put beside the payload. Frozen, without a prototype; empty if there was nothing. */
+  readonly headers: MessageHeaders;
 }
 
 export class Context implements HandlerContext {
@@ -22,6 +25,8 @@ export class Context implements HandlerContext {
   readonly redelivered: boolean;
   readonly sequence: number;
   readonly timeoutMs: number;
+  /** Set before anybody sees this. */
+  headers: MessageHeaders = NO_HEADERS;
   private controller: AbortController | null = null;
   private reason: unknown = null;
 

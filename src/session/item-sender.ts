@@ -29,7 +29,8 @@ export class ItemSender {
   private readonly writer: FrameWriter;
   private readonly id: number;
   private readonly format: ItemFormat;
-  private readonly onWritten = (): void => {
+  /** What was sent last, or held this up, is in the ring. */
+  readonly onWritten = (): void => {
     this.isWriting = false;
     this.wakeUp();
   };
@@ -41,6 +42,11 @@ export class ItemSender {
     this.id = id;
     this.format = format;
     this.credit = credit;
+  }
+
+  /** Nothing is sent before `onWritten` says that what goes before it is in the ring. */
+  hold(): void {
+    this.isWriting = true;
   }
 
   /** May an item be sent now? */

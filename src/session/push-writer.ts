@@ -1,6 +1,7 @@
 import { PillionError } from '../errors.js';
 import type { PayloadCodec } from '../protocol/codec.js';
-import { EVENT, STATE, tagOf } from '../protocol/frame.js';
+import { EVENT, META, STATE, tagOf } from '../protocol/frame.js';
+import { behindHeaders } from '../protocol/headers.js';
 import { privateCopy } from '../ring/copy.js';
 import { type FrameWriter, stable } from './frame-writer.js';
 
@@ -10,20 +11,25 @@ import { type FrameWriter, stable } from './frame-writer.js';
  */
 export type SlowClientPolicy = 'drop' | 'latest' | 'disconnect';
 
-/** A value that goes to many clients: encoded once for each codec that they speak. */
+/** A value that goes to many clients, behind headers or not: encoded once for each codec that they speak. */
 export class SharedMessage {
+  /** Of its frames. */
+  readonly flags: number;
   private readonly value: unknown;
+  private readonly headers: Uint8Array | null;
   private readonly encoded = new Map<string, Uint8Array>();
 
-  constructor(value: unknown) {
+  constructor(value: unknown, headers: Uint8Array | null = null) {
     this.value = value;
+    this.headers = headers;
+    this.flags = headers === null ? 0 : META;
   }
 
   bytesFor(codec: PayloadCodec): Uint8Array {
     let bytes = this.encoded.get(codec.name);
     if (bytes === undefined) {
       const payload = codec.encode(this.value);
-      bytes = privateCopy(payload.bytes, payload.start, payload.end);
+      bytes = this.headers === null ? privateCopy(payload.bytes, payload.start, payload.end) : behindHeaders(this.headers, payload).bytes;
       this.encoded.set(codec.name, bytes);
     }
     return bytes;
@@ -122,11 +128,12 @@ export class PushWriter {
     // The sender was told when it was encoded first; a client that allows less does without.
     if (bytes.length > maxMessageBytes) return true;
     const id = this.nextId;
+    const tag = tagOf(kind, message.flags, index);
     if (bytes.length <= writer.maxRecordPayload) {
-      if (writer.hasQueue || !writer.tryWrite(tagOf(kind, 0, index), id, 0, stable(bytes))) return false;
+      if (writer.hasQueue || !writer.tryWrite(tag, id, 0, stable(bytes))) return false;
     } else {
       if (writer.hasQueue) return false;
-      const isWritten = writer.write(tagOf(kind, 0, index), id, 0, stable(bytes), () => {
+      const isWritten = writer.write(tag, id, 0, stable(bytes), () => {
         this.writing.delete(name);
         if (this.dirty.has(name)) this.flush();
       });

@@ -17,6 +17,7 @@ import {
   GOODBYE,
   ITEM,
   kindOf,
+  META,
   MORE,
   PING,
   PONG,
@@ -25,6 +26,7 @@ import {
   tagOf,
   targetOf,
 } from '../protocol/frame.js';
+import { readHeaders } from '../protocol/headers.js';
 import type { RingConsumer } from '../ring/consumer.js';
 import type { newServerCounters } from '../stats.js';
 import { isThenable, settleWith } from '../thenable.js';
@@ -51,6 +53,7 @@ const errorTag = tagOf(ERROR, 0, 0);
 /** A call that waits until fewer are at work. */
 interface WaitingCall {
   readonly route: Route;
+  readonly flags: number;
   readonly id: number;
   readonly aux: number;
   readonly message: Reassembled;
@@ -319,16 +322,34 @@ export class ServerSession {
     if (message !== null) this.handleEvent(route, flags, sequence, readPosition, message);
   }
 
-  /** The value of a message, or without one of the record that the consumer stands on. Throws what is wrong with it. */
-  private decode(route: Route, message: Reassembled | null): unknown {
+  /** Carries out a message, or without one the record that the consumer stands on. Throws what is wrong with it. */
+  private invoke(route: Route, handler: Handler, flags: number, message: Reassembled | null, context: Context): unknown {
+    const offset = (flags & META) === 0 ? 0 : this.takeHeaders(route, message, context);
+    return handler(this.decode(route, message, offset), context);
+  }
+
+  /** The value of a message, which begins at `offset`. */
+  private decode(route: Route, message: Reassembled | null, offset: number): unknown {
     const codec = route.codec as PayloadCodec;
     if (message === null) {
       const { consumer } = this.channel;
       if (consumer.payloadLength > this.options.maxMessageBytes) throw this.tooLarge(route);
-      return codec.decode(consumer, consumer.payloadOffset, consumer.payloadLength);
+      return codec.decode(consumer, consumer.payloadOffset + offset, consumer.payloadLength - offset);
     }
-    if (message.bytes !== null) return codec.decodeOwned(message.bytes);
-    throw this.tooLarge(route);
+    if (message.bytes === null) throw this.tooLarge(route);
+    return codec.decodeOwned(offset === 0 ? message.bytes : message.bytes.subarray(offset));
+  }
+
+  /** Gives the context the headers of a message. Returns where its value begins. */
+  private takeHeaders(route: Route, message: Reassembled | null, context: Context): number {
+    const { consumer } = this.channel;
+    if (message?.bytes === null) throw this.tooLarge(route);
+    const { headers, valueOffset } =
+      message === null
+        ? readHeaders(consumer, consumer.payloadOffset, consumer.payloadLength)
+        : readHeaders({ bytes: message.bytes, words: null }, 0, message.length);
+    context.headers = headers;
+    return valueOffset;
   }
 
   private tooLarge(route: Route): PillionError {
@@ -352,7 +373,7 @@ export class ServerSession {
     const context = new Context(this.peer, this.clientId, isRedelivered, sequence >>> 0, 0);
     let result: unknown;
     try {
-      result = route.handler(this.decode(route, message), context);
+      result = this.invoke(route, route.handler, flags, message, context);
     } catch (error) {
       this.onHandlerError(error, route.name, context);
     }
@@ -382,26 +403,27 @@ export class ServerSession {
   private readCall(consumer: RingConsumer, tag: number): void {
     const route = this.routeOf(tag);
     const id = consumer.correlationId >>> 0;
-    const hasMore = (flagsOf(tag) & MORE) !== 0;
+    const flags = flagsOf(tag);
+    const hasMore = (flags & MORE) !== 0;
     const { payloadOffset, payloadLength, aux } = consumer;
     this.releases.pass(consumer.readPosition);
     if (!hasMore && (this.reassembly.isEmpty || !this.reassembly.has(CALL, id))) {
-      this.takeCall(route, id, aux, null);
+      this.takeCall(route, flags, id, aux, null);
       return;
     }
     const message = this.reassembly.add(CALL, id, aux, hasMore, consumer, payloadOffset, payloadLength);
-    if (message !== null) this.takeCall(route, id, message.aux, message);
+    if (message !== null) this.takeCall(route, flags, id, message.aux, message);
   }
 
-  private takeCall(route: Route, id: number, aux: number, message: Reassembled | null): void {
+  private takeCall(route: Route, flags: number, id: number, aux: number, message: Reassembled | null): void {
     if (id === 0 || this.running.has(id) || this.streams.has(id) || this.isCallWaiting(id))
       throw new ProtocolError(`correlation id ${id} is ${id === 0 ? 'not allowed' : 'in use'}`);
     if (route.handler === null) {
       this.replyError(id, { code: 'ERR_PILLION_UNKNOWN_NAME', message: route.problem });
     } else if (this.isBusy || this.waiting.length > 0) {
-      this.postpone(route, id, aux, message);
+      this.postpone(route, flags, id, aux, message);
     } else {
-      this.startCall(route, route.handler, id, aux, message);
+      this.startCall(route, route.handler, flags, id, aux, message);
     }
   }
 
@@ -413,7 +435,7 @@ export class ServerSession {
     return this.waiting.length > 0 && this.waiting.some((call) => call.id === id);
   }
 
-  private postpone(route: Route, id: number, aux: number, message: Reassembled | null): void {
+  private postpone(route: Route, flags: number, id: number, aux: number, message: Reassembled | null): void {
     const { consumer } = this.channel;
     const { payloadOffset, payloadLength } = consumer;
     const own = message ?? {
@@ -421,7 +443,7 @@ export class ServerSession {
       length: payloadLength,
       aux,
     };
-    this.waiting.push({ route, id, aux, message: own });
+    this.waiting.push({ route, flags, id, aux, message: own });
     this.waitingBytes += own.length;
     this.updatePause();
   }
@@ -429,27 +451,28 @@ export class ServerSession {
   /** Something that counted against the limit has ended. */
   private onWorkDone(): void {
     while (!this.isEnded && this.waiting.length > 0 && !this.isBusy) {
-      const { route, id, aux, message } = this.waiting.shift() as WaitingCall;
+      const { route, flags, id, aux, message } = this.waiting.shift() as WaitingCall;
       this.waitingBytes -= message.length;
-      this.startCall(route, route.handler as Handler, id, aux, message);
+      this.startCall(route, route.handler as Handler, flags, id, aux, message);
     }
     if (this.isPaused) this.updatePause();
     this.checkIdle();
   }
 
-  private startCall(route: Route, handler: Handler, id: number, aux: number, message: Reassembled | null): void {
-    if (route.kind === 'method') this.handleCall(route, handler, id, aux, message);
-    else this.openStream(route, handler, id, aux, message);
+  private startCall(route: Route, handler: Handler, flags: number, id: number, aux: number, message: Reassembled | null): void {
+    if (route.kind === 'method') this.handleCall(route, handler, flags, id, aux, message);
+    else this.openStream(route, handler, flags, id, aux, message);
   }
 
-  private openStream(route: Route, handler: Handler, id: number, credit: number, message: Reassembled | null): void {
+  private openStream(route: Route, handler: Handler, flags: number, id: number, credit: number, message: Reassembled | null): void {
     const kind = route.kind as Opening['kind'];
     this.options.counters.streamsHandled++;
     const context = new Context(this.peer, this.clientId, false, id, 0);
     this.isAsync = true;
     let request: unknown;
     try {
-      if (kind === 'stream') request = this.decode(route, message);
+      const offset = (flags & META) === 0 ? 0 : this.takeHeaders(route, message, context);
+      if (kind === 'stream') request = this.decode(route, message, offset);
     } catch (error) {
       this.fail(route, id, error, context);
       return;
@@ -459,12 +482,12 @@ export class ServerSession {
     this.streams.open({ id, kind, route, format, handler, request, credit, context });
   }
 
-  private handleCall(route: Route, handler: Handler, id: number, timeoutMs: number, message: Reassembled | null): void {
+  private handleCall(route: Route, handler: Handler, flags: number, id: number, timeoutMs: number, message: Reassembled | null): void {
     this.options.counters.callsHandled++;
     const context = new Context(this.peer, this.clientId, false, id, timeoutMs >>> 0);
     let result: unknown;
     try {
-      result = handler(this.decode(route, message), context);
+      result = this.invoke(route, handler, flags, message, context);
     } catch (error) {
       this.fail(route, id, error, context);
       return;
