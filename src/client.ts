@@ -8,13 +8,14 @@ import type {
   Contract,
   Definitions,
   EventNames,
-  InputOf,
   MethodNames,
   NamesOf,
   OutputOf,
   PayloadOf,
-  RequestOf,
   ResponseOf,
+  SentInputOf,
+  SentPayloadOf,
+  SentRequestOf,
   ValueOf,
 } from './contract.js';
 import type { LabelArguments, MetricNames } from './counters/definitions.js';
@@ -23,14 +24,15 @@ import type { CounterStatus, CounterTable } from './counters/table.js';
 import { PillionError } from './errors.js';
 import { integerOption, invalidArgument, timeoutOption } from './options.js';
 import type { TransportName } from './protocol/handshake.js';
+import { encodeHeaders, type MessageHeaders } from './protocol/headers.js';
 import { MAX_RING_BYTES } from './ring/layout.js';
 import type { Claim } from './session/claims.js';
-import type { ClientState } from './session/client-pushes.js';
+import type { BroadcastInfo, ClientState } from './session/client-pushes.js';
 import { ClientSession } from './session/client-session.js';
 import type { StreamLimits } from './session/client-streams.js';
 import type { DuplexEnd } from './session/duplex-end.js';
 import type { ItemReceiver } from './session/item-receiver.js';
-import type { Target } from './session/target.js';
+import { type Target, withHeaders } from './session/target.js';
 import type { WaitOptions } from './session/waiters.js';
 import type { ClientStats } from './stats.js';
 import { DuplexSocket, type DuplexSocketOptions } from './streams/duplex.js';
@@ -39,7 +41,20 @@ import { UploadWritable } from './streams/upload-writable.js';
 
 const debug = debuglog('pillion');
 
-export interface CallOptions {
+/** How long to wait. */
+export interface TimeoutOptions {
+  /** In ms; Infinity for no limit. */
+  timeout?: number;
+  /** Ends the waiting; the promise rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+export interface MessageOptions {
+  /** What the handler gets besides the payload, as `context.headers`: strings by name, at most 8,192 bytes as JSON. */
+  headers?: MessageHeaders;
+}
+
+export interface CallOptions extends MessageOptions {
   /** In ms; Infinity for no limit. Default: `callTimeoutMs`. */
   timeout?: number;
   /** Aborts the call, and the handler's signal; the promise rejects with the signal's reason. */
@@ -164,11 +179,14 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
    */
   send<N extends EventNames<D>>(
     name: N,
-    ...payload: undefined extends PayloadOf<D, N> ? [payload?: PayloadOf<D, N>] : [payload: PayloadOf<D, N>]
+    ...args: undefined extends SentPayloadOf<D, N>
+      ? [payload?: SentPayloadOf<D, N>, options?: MessageOptions]
+      : [payload: SentPayloadOf<D, N>, options?: MessageOptions]
   ): boolean {
     const target = this.names.targets.get(name);
     if (target === undefined || target.kind !== 'event') throw this.unknown(name, 'event');
-    return this.session.events.send(target, payload[0]);
+    const options = args[1];
+    return this.session.events.send(options === undefined ? target : withHeaders(target, encodeHeaders(options.headers)), args[0]);
   }
 
   /**
@@ -178,12 +196,12 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
    */
   async sendWhenFree<N extends EventNames<D>>(
     name: N,
-    ...args: undefined extends PayloadOf<D, N>
-      ? [payload?: PayloadOf<D, N>, options?: CallOptions]
-      : [payload: PayloadOf<D, N>, options?: CallOptions]
+    ...args: undefined extends SentPayloadOf<D, N>
+      ? [payload?: SentPayloadOf<D, N>, options?: CallOptions]
+      : [payload: SentPayloadOf<D, N>, options?: CallOptions]
   ): Promise<void> {
-    const target = this.target(name, 'event');
     const [payload, options = {}] = args;
+    const target = withHeaders(this.target(name, 'event'), encodeHeaders(options.headers));
     await this.wait(`there was no room for event "${name}"`, options, (wait) => this.session.events.sendWhenFree(target, payload, wait));
   }
 
@@ -226,9 +244,9 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
    */
   call<N extends MethodNames<D>>(
     name: N,
-    ...args: undefined extends RequestOf<D, N>
-      ? [request?: RequestOf<D, N>, options?: CallOptions]
-      : [request: RequestOf<D, N>, options?: CallOptions]
+    ...args: undefined extends SentRequestOf<D, N>
+      ? [request?: SentRequestOf<D, N>, options?: CallOptions]
+      : [request: SentRequestOf<D, N>, options?: CallOptions]
   ): Promise<ResponseOf<D, N>> {
     const target = this.names.targets.get(name);
     if (target === undefined || target.kind !== 'method') return Promise.reject(this.unknown(name, 'method'));
@@ -236,7 +254,8 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
     if (options === undefined) return this.session.call(target, args[0], this.settings.callTimeoutMs, null) as Promise<ResponseOf<D, N>>;
     try {
       const timeoutMs = timeoutOption('timeout', options.timeout, this.settings.callTimeoutMs);
-      return this.session.call(target, args[0], timeoutMs, options.signal ?? null) as Promise<ResponseOf<D, N>>;
+      const message = withHeaders(target, encodeHeaders(options.headers));
+      return this.session.call(message, args[0], timeoutMs, options.signal ?? null) as Promise<ResponseOf<D, N>>;
     } catch (error) {
       return Promise.reject(error);
     }
@@ -250,13 +269,14 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
    */
   callSync<N extends MethodNames<D>>(
     name: N,
-    ...args: undefined extends RequestOf<D, N>
-      ? [request?: RequestOf<D, N>, options?: Pick<CallOptions, 'timeout'>]
-      : [request: RequestOf<D, N>, options?: Pick<CallOptions, 'timeout'>]
+    ...args: undefined extends SentRequestOf<D, N>
+      ? [request?: SentRequestOf<D, N>, options?: Omit<CallOptions, 'signal'>]
+      : [request: SentRequestOf<D, N>, options?: Omit<CallOptions, 'signal'>]
   ): ResponseOf<D, N> {
     const target = this.target(name, 'method');
     const timeoutMs = timeoutOption('timeout', args[1]?.timeout, this.settings.callTimeoutMs);
-    return this.session.callSync(target, args[0], timeoutMs) as ResponseOf<D, N>;
+    const message = withHeaders(target, encodeHeaders(args[1]?.headers));
+    return this.session.callSync(message, args[0], timeoutMs) as ResponseOf<D, N>;
   }
 
   /**
@@ -268,12 +288,13 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
    */
   stream<N extends NamesOf<D, 'stream'>>(
     name: N,
-    ...args: undefined extends RequestOf<D, N>
-      ? [request?: RequestOf<D, N>, options?: StreamCallOptions]
-      : [request: RequestOf<D, N>, options?: StreamCallOptions]
+    ...args: undefined extends SentRequestOf<D, N>
+      ? [request?: SentRequestOf<D, N>, options?: StreamCallOptions]
+      : [request: SentRequestOf<D, N>, options?: StreamCallOptions]
   ): ItemReceiver<OutputOf<D, N>> {
     const target = this.target(name, 'stream');
-    const items = this.session.streams.openStream(target, this.names.formatOf(target), args[0], this.limits(args[1]));
+    const message = withHeaders(target, encodeHeaders(args[1]?.headers));
+    const items = this.session.streams.openStream(message, this.names.formatOf(target), args[0], this.limits(args[1]));
     return items as ItemReceiver<OutputOf<D, N>>;
   }
 
@@ -285,12 +306,13 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
    */
   async upload<N extends NamesOf<D, 'upload'>>(
     name: N,
-    source: Iterable<InputOf<D, N>> | AsyncIterable<InputOf<D, N>>,
+    source: Iterable<SentInputOf<D, N>> | AsyncIterable<SentInputOf<D, N>>,
     options?: CallOptions,
   ): Promise<ResponseOf<D, N>> {
     const target = this.target(name, 'upload');
     if (!isSource(source)) throw invalidArgument(`upload "${name}" needs an iterable or a stream`);
-    const result = await this.session.streams.upload(target, this.names.formatOf(target), source, this.limits(options));
+    const message = withHeaders(target, encodeHeaders(options?.headers));
+    const result = await this.session.streams.upload(message, this.names.formatOf(target), source, this.limits(options));
     return result as ResponseOf<D, N>;
   }
 
@@ -300,7 +322,7 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
    * @throws PillionError ERR_PILLION_UNKNOWN_NAME or _CLOSED, or the reason of a signal that has aborted already.
    */
   uploadWritable<N extends NamesOf<D, 'upload'>>(name: N, options?: CallOptions): UploadWritable<ResponseOf<D, N>> {
-    const target = this.target(name, 'upload');
+    const target = withHeaders(this.target(name, 'upload'), encodeHeaders(options?.headers));
     return new UploadWritable(this.session.streams.openUpload(target, this.names.formatOf(target), this.limits(options)));
   }
 
@@ -312,7 +334,7 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
    * @throws PillionError ERR_PILLION_UNKNOWN_NAME or _INVALID_ARGUMENT: the call itself is wrong.
    */
   duplex<N extends NamesOf<D, 'duplex'>>(name: N, options: DuplexCallOptions = {}): DuplexSocket {
-    const target = this.target(name, 'duplex');
+    const target = withHeaders(this.target(name, 'duplex'), encodeHeaders(options.headers));
     const format = this.names.formatOf(target);
     const limits = this.limits(options);
     try {
@@ -323,10 +345,11 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
   }
 
   /** The same item by item: to be read with `for await`, and written with `write` and `end`. Either side may end its own direction first. */
-  duplexItems<N extends NamesOf<D, 'duplex'>>(name: N, options?: StreamCallOptions): DuplexEnd<OutputOf<D, N>, InputOf<D, N>> {
+  duplexItems<N extends NamesOf<D, 'duplex'>>(name: N, options?: StreamCallOptions): DuplexEnd<OutputOf<D, N>, SentInputOf<D, N>> {
     const target = this.target(name, 'duplex');
-    const end = this.session.streams.openDuplex(target, this.names.formatOf(target), this.limits(options));
-    return end as DuplexEnd<OutputOf<D, N>, InputOf<D, N>>;
+    const message = withHeaders(target, encodeHeaders(options?.headers));
+    const end = this.session.streams.openDuplex(message, this.names.formatOf(target), this.limits(options));
+    return end as DuplexEnd<OutputOf<D, N>, SentInputOf<D, N>>;
   }
 
   private limits(options: StreamCallOptions = {}): StreamLimits {
@@ -347,14 +370,14 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
   /** Calls `listener` for each broadcast of this name from now on. Returns a function that ends this; aborting the signal does as well. */
   subscribe<N extends NamesOf<D, 'broadcast'>>(
     name: N,
-    listener: (payload: PayloadOf<D, N>) => void,
+    listener: (payload: PayloadOf<D, N>, info: BroadcastInfo) => void,
     { signal }: { signal?: AbortSignal } = {},
   ): () => void {
     const listeners = this.session.pushes.listenersOf(name);
     if (listeners === undefined) throw this.unknown(name, 'broadcast');
     if (typeof listener !== 'function') throw invalidArgument(`subscribe "${name}" needs a listener`);
     // The same function may be subscribed twice.
-    const own = (payload: unknown): void => listener(payload as PayloadOf<D, N>);
+    const own = (payload: unknown, info: BroadcastInfo): void => listener(payload as PayloadOf<D, N>, info);
     const end = (): void => {
       listeners.delete(own);
       signal?.removeEventListener('abort', end);
@@ -391,16 +414,16 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
   }
 
   /** Resolves when a sidecar is connected. Rejects with ERR_PILLION_TIMEOUT, the signal's reason, or ERR_PILLION_CLOSED. Without a timeout it waits for ever. */
-  ready(options: CallOptions = {}): Promise<void> {
+  ready(options: TimeoutOptions = {}): Promise<void> {
     return this.wait('no sidecar connected', options, (wait) => this.session.ready(wait));
   }
 
   /** Resolves when every event accepted before has been handled and every call taken. Rejects as `ready`. */
-  flush(options: CallOptions = {}): Promise<void> {
+  flush(options: TimeoutOptions = {}): Promise<void> {
     return this.wait('not everything was handled', options, (wait) => this.session.flush(wait));
   }
 
-  private async wait(what: string, { timeout, signal }: CallOptions, begin: (options: WaitOptions) => Promise<void>): Promise<void> {
+  private async wait(what: string, { timeout, signal }: TimeoutOptions, begin: (options: WaitOptions) => Promise<void>): Promise<void> {
     const timeoutMs = timeoutOption('timeout', timeout, Number.POSITIVE_INFINITY);
     await begin({ timeoutMs, signal: signal ?? null, what, cause: () => this.session.lastError });
   }

@@ -7,6 +7,7 @@
  * | `ERR_PILLION_UNKNOWN_NAME` | the contract, or the peer's contract, has no such event or method |
  * | `ERR_PILLION_TOO_LARGE` | the payload exceeds a limit; the message names the limit and how to raise it |
  * | `ERR_PILLION_ENCODE` / `ERR_PILLION_DECODE` | a value cannot be put into, or taken from, its codec's form |
+ * | `ERR_PILLION_VALIDATION` | a value is not what the contract's schema says; the message names where in it |
  * | `ERR_PILLION_TIMEOUT` | no answer in time |
  * | `ERR_PILLION_PEER_DIED` | the sidecar ended while the call was in flight; whether it was carried out is unknown |
  * | `ERR_PILLION_NOT_CONNECTED` | there is no sidecar, and the operation cannot wait for one |
@@ -31,6 +32,7 @@ export type PillionErrorCode =
   | 'ERR_PILLION_TOO_LARGE'
   | 'ERR_PILLION_ENCODE'
   | 'ERR_PILLION_DECODE'
+  | 'ERR_PILLION_VALIDATION'
   | 'ERR_PILLION_TIMEOUT'
   | 'ERR_PILLION_PEER_DIED'
   | 'ERR_PILLION_NOT_CONNECTED'

@@ -6,7 +6,9 @@ export {
   type ClientStatus,
   connect,
   type DuplexCallOptions,
+  type MessageOptions,
   type StreamCallOptions,
+  type TimeoutOptions,
 } from './client.js';
 export type { ConnectOptions } from './connect-options.js';
 export {
@@ -35,6 +37,12 @@ export {
   type RawEventOptions,
   type RequestOf,
   type ResponseOf,
+  type SentInputOf,
+  type SentOutputOf,
+  type SentPayloadOf,
+  type SentRequestOf,
+  type SentResponseOf,
+  type SentValueOf,
   type SlowClientPolicy,
   type StateDefinition,
   type StateOptions,
@@ -66,10 +74,11 @@ export { duplexHandler } from './duplex-handler.js';
 export { PillionError, type PillionErrorCode, ProtocolError, RemoteError } from './errors.js';
 export type { WaitPreset } from './options.js';
 export type { Codec, CodecName } from './protocol/codec.js';
+export type { MessageHeaders } from './protocol/headers.js';
 export type { ServeOptions } from './serve-options.js';
 export {
   type Audience,
-  type BroadcastCallOptions,
+  type BroadcastSendOptions,
   type ConnectedClient,
   type Handlers,
   Server,
@@ -79,10 +88,11 @@ export {
 export type { ServerState } from './server-state.js';
 export type { EventContext } from './session/borrow.js';
 export type { Claim } from './session/claims.js';
-export type { ClientState, StateEvents } from './session/client-pushes.js';
+export type { BroadcastInfo, ClientState, StateEvents } from './session/client-pushes.js';
 export type { DuplexEnd } from './session/duplex-end.js';
 export type { HandlerContext } from './session/handler-context.js';
 export type { ItemReceiver } from './session/item-receiver.js';
 export type { ClientStats, ServerStats } from './stats.js';
 export type { DuplexSocket, DuplexSocketOptions } from './streams/duplex.js';
 export type { UploadWritable } from './streams/upload-writable.js';
+export type { StandardSchema } from './validation.js';

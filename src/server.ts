@@ -15,16 +15,16 @@ import {
   type BroadcastDefinition,
   type Contract,
   type Definitions,
-  type DuplexDefinition,
-  type EventDefinition,
+  type InputOf,
   type MessageDefinition,
-  type MethodDefinition,
   messagesOf,
   type NamesOf,
   type PayloadOf,
-  type StreamDefinition,
-  type UploadDefinition,
-  type ValueOf,
+  type RequestOf,
+  type SentOutputOf,
+  type SentPayloadOf,
+  type SentResponseOf,
+  type SentValueOf,
 } from './contract.js';
 import type { MetricDefinition } from './counters/definitions.js';
 import { ServerCounters } from './counters/server-counters.js';
@@ -34,6 +34,7 @@ import type { NativeAddon, NativeSegment } from './native.js';
 import { invalidArgument, LIBRARY_RUNTIME, timeoutOption } from './options.js';
 import { builtInCodec, type PayloadCodec, resolveCodec } from './protocol/codec.js';
 import type { Hello } from './protocol/handshake.js';
+import { encodeHeaders, type MessageHeaders } from './protocol/headers.js';
 import type { NameEntry } from './protocol/names.js';
 import { arenaOfSegment, privateRing, ringsOfSegment } from './ring/memory.js';
 import { RingProducer } from './ring/producer.js';
@@ -47,22 +48,26 @@ import { type PushTarget, SharedMessage } from './session/push-writer.js';
 import type { Handler, Route } from './session/route.js';
 import { ServerSession } from './session/server-session.js';
 import { newServerCounters, type ServerStats } from './stats.js';
+import { checkedDecoding, checkOf } from './validation.js';
 
 const debug = debuglog('pillion');
 
 /** What the sidecar does for each name of the contract that an app may use. */
 export type Handlers<D extends Definitions> = {
-  [N in keyof D as D[N]['kind'] extends 'state' | 'broadcast' | MetricDefinition['kind'] ? never : N]: D[N] extends EventDefinition<infer T>
-    ? (payload: T, context: EventContext) => void | Promise<void>
-    : D[N] extends MethodDefinition<infer Req, infer Res>
-      ? (request: Req, context: HandlerContext) => Res | Promise<Res>
-      : D[N] extends StreamDefinition<infer Req, infer Item>
-        ? (request: Req, context: HandlerContext) => Items<Item> | Promise<Items<Item>>
-        : D[N] extends UploadDefinition<infer In, infer Res>
-          ? (items: ItemReceiver<In>, context: HandlerContext) => Res | Promise<Res>
-          : D[N] extends DuplexDefinition<infer In, infer Out>
-            ? // biome-ignore lint/suspicious/noConfusingVoidType: handlers that write by hand return nothing
-              (stream: DuplexEnd<In, Out>, context: HandlerContext) => Items<Out> | void | Promise<Items<Out> | void>
+  [N in keyof D as D[N]['kind'] extends 'state' | 'broadcast' | MetricDefinition['kind'] ? never : N]: D[N]['kind'] extends 'event'
+    ? (payload: PayloadOf<D, N>, context: EventContext) => void | Promise<void>
+    : D[N]['kind'] extends 'method'
+      ? (request: RequestOf<D, N>, context: HandlerContext) => SentResponseOf<D, N> | Promise<SentResponseOf<D, N>>
+      : D[N]['kind'] extends 'stream'
+        ? (request: RequestOf<D, N>, context: HandlerContext) => Items<SentOutputOf<D, N>> | Promise<Items<SentOutputOf<D, N>>>
+        : D[N]['kind'] extends 'upload'
+          ? (items: ItemReceiver<InputOf<D, N>>, context: HandlerContext) => SentResponseOf<D, N> | Promise<SentResponseOf<D, N>>
+          : D[N]['kind'] extends 'duplex'
+            ? (
+                stream: DuplexEnd<InputOf<D, N>, SentOutputOf<D, N>>,
+                context: HandlerContext,
+                // biome-ignore lint/suspicious/noConfusingVoidType: handlers that write by hand return nothing
+              ) => Items<SentOutputOf<D, N>> | void | Promise<Items<SentOutputOf<D, N>> | void>
             : never;
 };
 
@@ -78,9 +83,11 @@ export interface ConnectedClient {
 /** Whom a broadcast is for: everybody by default, those that a predicate picks, or the connections of one client object. */
 export type Audience = ((client: ConnectedClient) => boolean) | string;
 
-export interface BroadcastCallOptions {
-  /** Everybody by default. */
+export interface BroadcastSendOptions {
+  /** Everybody who is connected, by default. */
   to?: Audience;
+  /** What listeners get besides the payload. */
+  headers?: MessageHeaders;
 }
 
 export interface ServerEvents {
@@ -141,10 +148,10 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
   // --- telling --------------------------------------------------------------------------------------------------
 
   /** The state of this name, to be set; the same object each time. */
-  state<N extends NamesOf<D, 'state'>>(name: N): ServerState<ValueOf<D, N>> {
+  state<N extends NamesOf<D, 'state'>>(name: N): ServerState<SentValueOf<D, N>> {
     const state = this.states.get(name);
     if (state === undefined) throw this.unknown(name, 'state');
-    return state as ServerState<ValueOf<D, N>>;
+    return state as ServerState<SentValueOf<D, N>>;
   }
 
   /**
@@ -155,14 +162,14 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
    */
   broadcast<N extends NamesOf<D, 'broadcast'>>(
     name: N,
-    ...args: undefined extends PayloadOf<D, N>
-      ? [payload?: PayloadOf<D, N>, options?: BroadcastCallOptions]
-      : [payload: PayloadOf<D, N>, options?: BroadcastCallOptions]
+    ...args: undefined extends SentPayloadOf<D, N>
+      ? [payload?: SentPayloadOf<D, N>, options?: BroadcastSendOptions]
+      : [payload: SentPayloadOf<D, N>, options?: BroadcastSendOptions]
   ): number {
-    const [payload, { to } = {}] = args;
+    const [payload, { to, headers } = {}] = args;
     const definition = this.messages.get(name) as BroadcastDefinition | undefined;
     if (definition?.kind !== 'broadcast') throw this.unknown(name, 'broadcast');
-    const message = new SharedMessage(payload, resolveCodec(definition.codec));
+    const message = new SharedMessage(payload, resolveCodec(definition.codec), encodeHeaders(headers));
     const { length } = message.bytes;
     const { maxMessageBytes } = this.settings;
     if (length > maxMessageBytes) {
@@ -356,8 +363,16 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
     const own = resolveCodec(definition.codec);
     const codec = own.name === codecName ? own : builtInCodec(codecName);
     if (codec === undefined) return unknown(`the sidecar does not know codec "${codecName}" of "${name}"`);
-    const handler = (this.handlers as Record<string, Handler>)[name] ?? null;
-    return { name, kind, codec, problem: '', handler, isBorrowed: isBorrowing(definition) && codecName === 'raw' };
+    const hasItems = kind === 'upload' || kind === 'duplex';
+    return {
+      name,
+      kind,
+      codec: checkedDecoding(codec, hasItems ? undefined : checkOf(definition.input, `"${name}"`)),
+      checkItem: hasItems ? checkOf(definition.input, `an item of "${name}"`) : undefined,
+      problem: '',
+      handler: (this.handlers as Record<string, Handler>)[name] ?? null,
+      isBorrowed: isBorrowing(definition) && codecName === 'raw',
+    };
   }
 
   private onHandlerError(error: unknown, name: string, context: HandlerContext): void {

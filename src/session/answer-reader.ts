@@ -16,6 +16,7 @@ import {
   GOODBYE,
   ITEM,
   kindOf,
+  META,
   MORE,
   nameOfKind,
   PING,
@@ -58,7 +59,7 @@ export interface PushListener {
   wants(format: PushFormat): boolean;
   /** `bytes` are null if there were too many. */
   onState(format: PushFormat, bytes: Uint8Array | null): void;
-  onBroadcast(format: PushFormat, decode: () => unknown): void;
+  onBroadcast(format: PushFormat, bytes: Uint8Array | null, hasHeaders: boolean): void;
 }
 
 const WHOLE_REPLY = tagOf(REPLY, 0, 0);
@@ -206,16 +207,8 @@ export class AnswerReader {
     if (isWhole && !pushes.wants(format)) return;
     const message = this.collect(consumer, kind, id);
     if (message === null) return;
-    const { bytes } = message;
-    if (kind === STATE) {
-      pushes.onState(format, bytes);
-    } else if (pushes.wants(format)) {
-      pushes.onBroadcast(format, () => {
-        if (bytes === null)
-          throw new PillionError('ERR_PILLION_TOO_LARGE', `a broadcast is longer than maxMessageBytes=${this.maxMessageBytes}`);
-        return format.codec.decodeOwned(bytes);
-      });
-    }
+    if (kind === STATE) pushes.onState(format, message.bytes);
+    else if (pushes.wants(format)) pushes.onBroadcast(format, message.bytes, (flagsOf(consumer.tag) & META) !== 0);
   }
 }
 

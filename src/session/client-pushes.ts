@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { PillionError } from '../errors.js';
 import type { PayloadCodec } from '../protocol/codec.js';
 import { STATE } from '../protocol/frame.js';
+import { type MessageHeaders, NO_HEADERS, readHeaders } from '../protocol/headers.js';
 
 /** What a name of the contract that the sidecar speaks under means to the client. */
 export interface PushFormat {
@@ -9,7 +10,7 @@ export interface PushFormat {
   readonly kind: 'state' | 'broadcast';
   readonly codec: PayloadCodec;
   readonly default: unknown;
-  readonly check?: (value: unknown) => unknown;
+  readonly check?: ((value: unknown) => unknown) | undefined;
 }
 
 /** Events of a state. */
@@ -115,7 +116,15 @@ export class ClientState<T> extends EventEmitter<StateEvents<T>> {
   }
 }
 
-export type Listener = (payload: unknown) => void;
+/** What a listener is told besides the payload. */
+export interface BroadcastInfo {
+  /** What the sidecar put beside the payload. Frozen, without a prototype; empty if there was nothing. */
+  readonly headers: MessageHeaders;
+}
+
+export type Listener = (payload: unknown, info: BroadcastInfo) => void;
+
+const NO_INFO: BroadcastInfo = Object.freeze({ headers: NO_HEADERS });
 
 /** What reaches a client unasked: states, and broadcasts with their listeners. */
 export class ClientPushes {
@@ -158,11 +167,18 @@ export class ClientPushes {
   }
 
   /** A listener that throws is an uncaught exception of its owner's, and hurts nobody else. */
-  onBroadcast(format: PushFormat, decode: () => unknown): void {
+  onBroadcast(format: PushFormat, bytes: Uint8Array, hasHeaders: boolean): void {
     this.broadcastsReceived++;
     let payload: unknown;
+    let info = NO_INFO;
     try {
-      payload = decode();
+      let value = bytes;
+      if (hasHeaders) {
+        const { headers, valueOffset } = readHeaders({ bytes, words: null }, 0, bytes.length);
+        info = Object.freeze({ headers });
+        value = bytes.subarray(valueOffset);
+      }
+      payload = format.codec.decodeOwned(value);
       if (format.check !== undefined) payload = format.check(payload);
     } catch {
       this.broadcastsFailed++;
@@ -173,7 +189,7 @@ export class ClientPushes {
       // One of those before may have ended it.
       if (!listeners.has(listener)) continue;
       try {
-        listener(payload);
+        listener(payload, info);
       } catch (error) {
         this.broadcastsFailed++;
         queueMicrotask(() => {

@@ -14,7 +14,7 @@ import { ClientPushes } from './client-pushes.js';
 import { ClientStreams } from './client-streams.js';
 import { type Connection, Connector, type ConnectorHost, type ConnectorOptions } from './connector.js';
 import { EventSender } from './event-sender.js';
-import { FrameWriter, NOTHING, stable } from './frame-writer.js';
+import { FrameWriter, stable } from './frame-writer.js';
 import { InlineWait } from './inline-wait.js';
 import { type PendingCall, PendingCalls, timeLeftField, timeoutError } from './pending-calls.js';
 import type { Target } from './target.js';
@@ -182,9 +182,9 @@ export class ClientSession implements ConnectorHost, AnswerListener, ClaimHost<T
   }
 
   /** ClientStreamsHost: opens a stream. */
-  open(target: Target, request: unknown, credit: number): { id: number; recordCount: number } {
-    const id = this.writeCall(target, request, credit);
-    return { id, recordCount: this.lastRecordCount };
+  open(target: Target, request: unknown, credit: number, onWritten: () => void): { id: number; recordCount: number; isWritten: boolean } {
+    const id = this.writeCall(target, request, credit, onWritten);
+    return { id, recordCount: this.lastRecordCount, isWritten: this.isLastWritten };
   }
 
   /** ClientStreamsHost: the reader of a stream is gone. */
@@ -210,10 +210,10 @@ export class ClientSession implements ConnectorHost, AnswerListener, ClaimHost<T
   }
 
   /** Encodes and writes, or queues, a call. Returns its id. */
-  private writeCall(target: Target, value: unknown, aux: number): number {
+  private writeCall(target: Target, value: unknown, aux: number, onWritten: (() => void) | null = null): number {
     if (this.isClosed) throw closedError();
     // Uploads and duplex streams have no request, in whatever codec.
-    const payload = target.kind === 'upload' || target.kind === 'duplex' ? NOTHING : target.codec.encode(value);
+    const payload = target.kind === 'upload' || target.kind === 'duplex' ? target.opening : target.codec.encode(value);
     this.checkLength(payload.end - payload.start, target);
     const id = this.nextCallId;
     this.nextCallId = id === 0xffffffff ? 1 : id + 1;
@@ -221,17 +221,18 @@ export class ClientSession implements ConnectorHost, AnswerListener, ClaimHost<T
     if (target.isIdempotent) this.lastPayload = privateCopy(payload.bytes, payload.start, payload.end);
     this.lastRecordCount = Math.max(1, Math.ceil((payload.end - payload.start) / this.memory.producer.maxPayload));
     try {
-      this.writer.write(target.tag, id, aux, payload);
+      this.isLastWritten = this.writer.write(target.tag, id, aux, payload, onWritten);
     } catch (error) {
       this.dropConnectionOn(error);
-      this.writer.write(target.tag, id, aux, payload);
+      this.isLastWritten = this.writer.write(target.tag, id, aux, payload, onWritten);
     }
     return id;
   }
 
-  // What `pend` needs to know of the payload that `writeCall` has just written.
+  // What `pend` and `open` need to know of the payload that `writeCall` has just written.
   private lastPayload: Uint8Array | null = null;
   private lastRecordCount = 1;
+  private isLastWritten = true;
 
   private pend(id: number, target: Target, timeoutMs: number, signal: AbortSignal | null): Promise<unknown> {
     return new Promise((resolve, reject) => {

@@ -26,8 +26,8 @@ export interface StreamLimits {
 /** What the session does for its streams. */
 export interface ClientStreamsHost {
   readonly writer: FrameWriter;
-  /** Writes the CALL that opens a stream. */
-  open(target: Target, request: unknown, credit: number): { id: number; recordCount: number };
+  /** Writes the CALL that opens a stream. Unless it `isWritten` at once, `onWritten` tells when. */
+  open(target: Target, request: unknown, credit: number, onWritten: () => void): { id: number; recordCount: number; isWritten: boolean };
   /** Tells the server that nobody reads a stream any more. */
   cancelStream(id: number): void;
   /** There is one more, or one that keeps the process alive or does so no longer. */
@@ -41,6 +41,8 @@ export interface ClientStreamsHost {
 class ClientStream {
   /** The server has been heard of: a successor cannot take the stream over. */
   hasBegun = false;
+  /** All of the opening is in the ring. */
+  isOpeningWritten = true;
   receiver: ItemReceiver<unknown> | null = null;
   sender: ItemSender | null = null;
   /** An upload's result. */
@@ -108,7 +110,7 @@ export class ClientStreams {
     const { stream, sender, result } = upload;
     sendAll(source, sender).then(
       (isWhole) => isWhole && this.finishInput(stream),
-      (error) => this.breakOff(stream, error),
+      (error) => sender.settled().then(() => this.breakOff(stream, error)),
     );
     return result;
   }
@@ -165,8 +167,12 @@ export class ClientStreams {
   private begin(target: Target, format: ItemFormat, request: unknown, limits: StreamLimits, credit: number): ClientStream {
     const { signal, timeoutMs } = limits;
     if (signal?.aborted) throw signal.reason;
-    const { id, recordCount } = this.host.open(target, request, credit);
+    const { id, recordCount, isWritten } = this.host.open(target, request, credit, () => {
+      stream.isOpeningWritten = true;
+      stream.sender?.onWritten();
+    });
     const stream = new ClientStream(id, recordCount, format, limits);
+    stream.isOpeningWritten = isWritten;
     this.streams.set(id, stream);
     this.referencedCount++;
     if (signal !== null) {
@@ -200,6 +206,8 @@ export class ClientStreams {
   private senderOf(stream: ClientStream): ItemSender {
     stream.sender = new ItemSender(this.host.writer, stream.id, stream.format, 0);
     stream.sender.onFault = (error) => this.host.onFault(error);
+    // An END is one record, and would overtake an opening in fragments.
+    if (!stream.isOpeningWritten) stream.sender.hold();
     return stream.sender;
   }
 
@@ -304,6 +312,7 @@ export class ClientStreams {
     let item: unknown;
     try {
       item = decode(stream.format);
+      if (stream.format.check !== undefined) item = stream.format.check(item);
     } catch (error) {
       this.stop(stream, { reason: error });
       return;

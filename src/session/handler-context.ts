@@ -1,5 +1,6 @@
 import type { Peer } from '../channel/peer.js';
 import { PillionError } from '../errors.js';
+import { type MessageHeaders, NO_HEADERS } from '../protocol/headers.js';
 import { type EventContext, type Lender, OVER, type Retainable, type Stay } from './borrow.js';
 
 /** What a handler is told besides the payload. */
@@ -16,6 +17,8 @@ export interface HandlerContext {
   readonly sequence: number;
   /** Calls: how long the caller waits, in ms, 0 for no limit. Events: 0. */
   readonly timeoutMs: number;
+  /** What the sender put beside the payload. Frozen, without a prototype; empty if there was nothing. */
+  readonly headers: MessageHeaders;
 }
 
 export class Context implements EventContext, Retainable {
@@ -26,6 +29,8 @@ export class Context implements EventContext, Retainable {
   readonly timeoutMs: number;
   stay: Stay | null = null;
   private readonly lender: Lender | null;
+  /** Set before anybody sees this. */
+  headers: MessageHeaders = NO_HEADERS;
   private controller: AbortController | null = null;
   private reason: unknown = null;
 

@@ -18,7 +18,7 @@ export interface ItemFormat {
   readonly codec: PayloadCodec;
   readonly maxMessageBytes: number;
   /** Checks a value from the peer; throws what is wrong with it. */
-  readonly check?: (value: unknown) => unknown;
+  readonly check?: ((value: unknown) => unknown) | undefined;
 }
 
 /**
@@ -35,7 +35,8 @@ export class ItemSender {
   private readonly writer: FrameWriter;
   private readonly id: number;
   private readonly format: ItemFormat;
-  private readonly onWritten = (): void => {
+  /** What was sent last, or held this up, is in the ring. */
+  readonly onWritten = (): void => {
     this.isWriting = false;
     this.wakeUp();
   };
@@ -60,6 +61,11 @@ export class ItemSender {
   get pieceBytes(): number {
     const ofWindow = Math.max(this.window >> 1, MIN_PIECE_BYTES);
     return Math.min(ofWindow, MAX_PIECE_BYTES, this.writer.maxRecordPayload, this.format.maxMessageBytes);
+  }
+
+  /** Nothing is sent before `onWritten` says that what goes before it is in the ring. */
+  hold(): void {
+    this.isWriting = true;
   }
 
   /** May an item be sent now? */

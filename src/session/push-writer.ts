@@ -1,6 +1,7 @@
 import { PillionError } from '../errors.js';
 import type { PayloadCodec } from '../protocol/codec.js';
-import { EVENT, STATE, tagOf } from '../protocol/frame.js';
+import { EVENT, META, STATE, tagOf } from '../protocol/frame.js';
+import { behindHeaders } from '../protocol/headers.js';
 import { privateCopy } from '../ring/copy.js';
 import { type FrameWriter, stable } from './frame-writer.js';
 
@@ -11,17 +12,24 @@ import { type FrameWriter, stable } from './frame-writer.js';
 export type SlowClientPolicy = 'drop' | 'latest' | 'disconnect';
 
 /**
- * A value that goes to many clients: encoded at once, and once more for each further codec that they speak. What becomes of the value afterwards changes nothing.
+ * A value that goes to many clients, behind headers or not: encoded at once, and once more for each further codec that they speak. What becomes of the value afterwards changes nothing.
  */
 export class SharedMessage {
   /** As the sidecar's own contract says. */
   readonly bytes: Uint8Array;
+  /** Of its frames. */
+  readonly flags: number;
+  private readonly headers: Uint8Array | null;
+  private readonly valueBytes: Uint8Array;
   private readonly codec: PayloadCodec;
   private readonly encoded = new Map<string, Uint8Array | null>();
 
-  constructor(value: unknown, codec: PayloadCodec) {
+  constructor(value: unknown, codec: PayloadCodec, headers: Uint8Array | null = null) {
     this.codec = codec;
-    this.bytes = encodedBytes(codec, value);
+    this.headers = headers;
+    this.flags = headers === null ? 0 : META;
+    this.valueBytes = encodedBytes(codec, value, null);
+    this.bytes = headers === null ? this.valueBytes : behindHeaders(headers, stable(this.valueBytes)).bytes;
     this.encoded.set(codec.name, this.bytes);
   }
 
@@ -37,7 +45,7 @@ export class SharedMessage {
 
   private transcode(codec: PayloadCodec): Uint8Array | null {
     try {
-      return encodedBytes(codec, this.codec.decodeOwned(this.bytes));
+      return encodedBytes(codec, this.codec.decodeOwned(this.valueBytes), this.headers);
     } catch {
       // The client's choice of codec, and nobody else's loss.
       return null;
@@ -45,9 +53,9 @@ export class SharedMessage {
   }
 }
 
-function encodedBytes(codec: PayloadCodec, value: unknown): Uint8Array {
-  const { bytes, start, end } = codec.encode(value);
-  return privateCopy(bytes, start, end);
+function encodedBytes(codec: PayloadCodec, value: unknown, headers: Uint8Array | null): Uint8Array {
+  const payload = codec.encode(value);
+  return headers === null ? privateCopy(payload.bytes, payload.start, payload.end) : behindHeaders(headers, payload).bytes;
 }
 
 /** Where a name of ours stands in a client's table, and how its bytes are made there. */
@@ -81,8 +89,8 @@ const MAX_LARGE = 2;
  */
 export class PushWriter {
   private readonly host: PushWriterHost;
-  /** Latest only: what has to be sent as soon as there is room. */
-  private readonly dirty = new Map<string, { kind: number; bytes: Uint8Array }>();
+  /** Latest only: what has to be sent as soon as there is room; `type` is kind and flags as in a tag. */
+  private readonly dirty = new Map<string, { type: number; bytes: Uint8Array }>();
   /** Messages in fragments that are on their way, by name. */
   private readonly writing = new Set<string>();
   private isWaiting = false;
@@ -96,7 +104,7 @@ export class PushWriter {
   /** The latest value counts: what has not been sent yet is replaced. */
   pushState(name: string, message: SharedMessage): void {
     const bytes = this.bytesFor(name, message);
-    if (bytes !== null) this.pushLatest(STATE, name, bytes);
+    if (bytes !== null) this.pushLatest(tagOf(STATE, 0, 0), name, bytes);
   }
 
   pushBroadcast(name: string, message: SharedMessage, policy: SlowClientPolicy): PushOutcome {
@@ -104,10 +112,10 @@ export class PushWriter {
     if (bytes === null) return 'unknown';
     if (policy === 'latest') {
       if (this.dirty.has(name)) this.host.onReplaced();
-      this.pushLatest(EVENT, name, bytes);
+      this.pushLatest(tagOf(EVENT, message.flags, 0), name, bytes);
       return 'sent';
     }
-    if (!this.writing.has(name) && this.tryPush(EVENT, name, bytes)) return 'sent';
+    if (!this.writing.has(name) && this.tryPush(tagOf(EVENT, message.flags, 0), name, bytes)) return 'sent';
     if (policy === 'disconnect' && !this.isClosed) {
       this.host.onFault(new PillionError('ERR_PILLION_SLOW_CLIENT', `the client did not read fast enough for broadcast "${name}"`));
     }
@@ -128,16 +136,16 @@ export class PushWriter {
     return bytes === null || bytes.length > this.host.maxMessageBytes ? null : bytes;
   }
 
-  private pushLatest(kind: number, name: string, bytes: Uint8Array): void {
+  private pushLatest(type: number, name: string, bytes: Uint8Array): void {
     if (this.isClosed) return;
-    this.dirty.set(name, { kind, bytes });
+    this.dirty.set(name, { type, bytes });
     this.flush();
   }
 
   private readonly flush = (): void => {
-    for (const [name, { kind, bytes }] of this.dirty) {
+    for (const [name, { type, bytes }] of this.dirty) {
       if (this.writing.has(name)) continue;
-      if (!this.tryPush(kind, name, bytes)) {
+      if (!this.tryPush(type, name, bytes)) {
         this.waitForSpace();
         return;
       }
@@ -154,10 +162,10 @@ export class PushWriter {
     });
   }
 
-  private tryPush(kind: number, name: string, bytes: Uint8Array): boolean {
+  private tryPush(type: number, name: string, bytes: Uint8Array): boolean {
     if (this.isClosed) return false;
     try {
-      return this.push(kind, name, bytes);
+      return this.push(type, name, bytes);
     } catch (error) {
       // A client whose positions cannot be is no fault of who tells it something.
       this.host.onFault(error);
@@ -165,9 +173,9 @@ export class PushWriter {
     }
   }
 
-  private push(kind: number, name: string, bytes: Uint8Array): boolean {
+  private push(type: number, name: string, bytes: Uint8Array): boolean {
     const { writer, targets } = this.host;
-    const tag = tagOf(kind, 0, (targets.get(name) as PushTarget).index);
+    const tag = type | ((targets.get(name) as PushTarget).index << 16);
     const id = this.nextId;
     if (writer.hasSmallQueue) return false;
     if (bytes.length <= writer.maxRecordPayload) {

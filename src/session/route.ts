@@ -10,6 +10,8 @@ export interface Route {
   /** Null: unknown here, and why. */
   readonly handler: Handler | null;
   readonly codec: PayloadCodec | null;
+  /** Of uploads and duplex streams: checks an item that has arrived, throws what is wrong with it. */
+  readonly checkItem?: ((value: unknown) => unknown) | undefined;
   readonly problem: string;
   /** The handler looks at the bytes where they are. */
   readonly isBorrowed?: boolean;

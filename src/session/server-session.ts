@@ -30,14 +30,16 @@ import {
   tagOf,
   targetOf,
 } from '../protocol/frame.js';
+import { readHeaders } from '../protocol/headers.js';
 import type { RingConsumer } from '../ring/consumer.js';
 import { alignedLength } from '../ring/layout.js';
 import type { newServerCounters } from '../stats.js';
+import { isThenable, settleWith } from '../thenable.js';
 import { parseError } from './answer-reader.js';
 import { Lender, type Stay } from './borrow.js';
 import { FrameWriter, NOTHING, stable } from './frame-writer.js';
 import { Context, type HandlerContext } from './handler-context.js';
-import { errorPayload, isThenable, settleWith } from './handler-result.js';
+import { errorPayload } from './handler-result.js';
 import type { ItemFormat } from './item-sender.js';
 import { type PushTarget, PushWriter } from './push-writer.js';
 import { type Held, ReleaseQueue } from './release-queue.js';
@@ -65,6 +67,7 @@ const errorTag = tagOf(ERROR, 0, 0);
 /** A call that waits until fewer are at work. */
 interface WaitingCall {
   readonly route: Route;
+  readonly flags: number;
   readonly id: number;
   readonly aux: number;
   readonly message: Reassembled;
@@ -371,8 +374,16 @@ export class ServerSession {
     if (message !== null) this.handleEvent(route, flags, sequence, readPosition, message);
   }
 
-  /** The value of a message, or without one of the record that the consumer stands on. Throws what is wrong with it. */
-  private decode(route: Route, message: Reassembled | LentPayload | null): unknown {
+  /** Carries out a message, or without one the record that the consumer stands on. Throws what is wrong with it. */
+  private invoke(route: Route, handler: Handler, flags: number, message: Reassembled | LentPayload | null, context: Context): unknown {
+    // A loan has no headers; what lies behind headers is not borrowed, but copied.
+    const offset = (flags & META) === 0 || isLent(message) ? 0 : this.takeHeaders(route, message, context);
+    if (route.isBorrowed && offset === 0) return handler(this.lend(route as LendingRoute, message, context), context);
+    return handler(this.decode(route, message, offset), context);
+  }
+
+  /** The value of a message, which begins at `offset`. */
+  private decode(route: Route, message: Reassembled | LentPayload | null, offset: number): unknown {
     const codec = route.codec as PayloadCodec;
     if (isLent(message)) {
       if (message.length > this.options.maxMessageBytes) throw this.tooLarge(route);
@@ -381,10 +392,22 @@ export class ServerSession {
     if (message === null) {
       const { consumer } = this.channel;
       if (consumer.payloadLength > this.options.maxMessageBytes) throw this.tooLarge(route);
-      return codec.decode(consumer, consumer.payloadOffset, consumer.payloadLength);
+      return codec.decode(consumer, consumer.payloadOffset + offset, consumer.payloadLength - offset);
     }
-    if (message.bytes !== null) return codec.decodeOwned(message.bytes);
-    throw this.tooLarge(route);
+    if (message.bytes === null) throw this.tooLarge(route);
+    return codec.decodeOwned(offset === 0 ? message.bytes : message.bytes.subarray(offset));
+  }
+
+  /** Gives the context the headers of a message. Returns where its value begins. */
+  private takeHeaders(route: Route, message: Reassembled | null, context: Context): number {
+    const { consumer } = this.channel;
+    if (message?.bytes === null) throw this.tooLarge(route);
+    const { headers, valueOffset } =
+      message === null
+        ? readHeaders(consumer, consumer.payloadOffset, consumer.payloadLength)
+        : readHeaders({ bytes: message.bytes, words: null }, 0, message.length);
+    context.headers = headers;
+    return valueOffset;
   }
 
   /** The bytes of a message where they are. Throws what is wrong with it. */
@@ -428,7 +451,7 @@ export class ServerSession {
     const context = new Context(this.peer, this.clientId, isRedelivered, sequence >>> 0, 0, route.lender);
     let result: unknown;
     try {
-      result = route.handler(route.isBorrowed ? this.lend(route, message, context) : this.decode(route, message), context);
+      result = this.invoke(route, route.handler, flags, message, context);
     } catch (error) {
       this.onHandlerError(error, route.name, context);
     }
@@ -474,7 +497,8 @@ export class ServerSession {
   private readCall(consumer: RingConsumer, tag: number): void {
     const route = this.routeOf(tag);
     const id = consumer.correlationId >>> 0;
-    const hasMore = (flagsOf(tag) & MORE) !== 0;
+    const flags = flagsOf(tag);
+    const hasMore = (flags & MORE) !== 0;
     const { payloadOffset, payloadLength, aux } = consumer;
     if (payloadLength > 0 && (flagsOf(tag) & META) === 0 && (route.kind === 'upload' || route.kind === 'duplex'))
       throw new ProtocolError(`"${route.name}" is opened without a request, but came with ${payloadLength} bytes`);
@@ -482,14 +506,14 @@ export class ServerSession {
       throw new ProtocolError(`"${route.name}" was opened with a credit of ${aux >>> 0} bytes, which cannot be`);
     this.releases.pass(consumer.readPosition);
     if (!hasMore && (this.reassembly.isEmpty || !this.reassembly.has(CALL, id))) {
-      this.takeCall(route, id, aux, null);
+      this.takeCall(route, flags, id, aux, null);
       return;
     }
     const message = this.reassembly.add(CALL, id, aux, hasMore, consumer, payloadOffset, payloadLength);
-    if (message !== null) this.takeCall(route, id, message.aux, message);
+    if (message !== null) this.takeCall(route, flags, id, message.aux, message);
   }
 
-  private takeCall(route: Route, id: number, aux: number, message: Reassembled | null): void {
+  private takeCall(route: Route, flags: number, id: number, aux: number, message: Reassembled | null): void {
     if (id === 0 || this.running.has(id) || this.streams.has(id) || this.waiting.has(id))
       throw new ProtocolError(`correlation id ${id} is ${id === 0 ? 'not allowed' : 'in use'}`);
     if (route.handler === null) {
@@ -497,9 +521,9 @@ export class ServerSession {
     } else if (route.kind !== 'method' && this.streams.size + this.waitingStreamCount >= this.options.maxOpenStreams) {
       this.refuse(id, `the client has ${this.options.maxOpenStreams} streams open, which is what the sidecar allows`);
     } else if (this.isBusy || this.waiting.size > 0) {
-      this.postpone(route, id, aux, message);
+      this.postpone(route, flags, id, aux, message);
     } else {
-      this.startCall(route, route.handler, id, aux, message);
+      this.startCall(route, route.handler, flags, id, aux, message);
     }
   }
 
@@ -511,7 +535,7 @@ export class ServerSession {
     return this.running.size + this.streams.size >= this.options.concurrency;
   }
 
-  private postpone(route: Route, id: number, aux: number, message: Reassembled | null): void {
+  private postpone(route: Route, flags: number, id: number, aux: number, message: Reassembled | null): void {
     if (this.hasTooMuchWaiting && this.streams.size > 0) {
       this.refuse(id, `${this.waiting.size} calls wait for their turn`);
       return;
@@ -523,7 +547,7 @@ export class ServerSession {
       length: payloadLength,
       aux,
     };
-    this.waiting.set(id, { route, id, aux, message: own });
+    this.waiting.set(id, { route, flags, id, aux, message: own });
     // Headers count, or calls without payload would be free.
     this.waitingBytes += alignedLength(own.length);
     if (route.kind !== 'method') this.waitingStreamCount++;
@@ -558,18 +582,18 @@ export class ServerSession {
     for (const call of this.waiting.values()) {
       if (this.isEnded || this.isBusy) break;
       this.forget(call);
-      this.startCall(call.route, call.route.handler as Handler, call.id, call.aux, call.message);
+      this.startCall(call.route, call.route.handler as Handler, call.flags, call.id, call.aux, call.message);
     }
     if (this.isPaused || this.waiting.size > 0) this.updatePause();
     this.checkIdle();
   }
 
-  private startCall(route: Route, handler: Handler, id: number, aux: number, message: Reassembled | null): void {
-    if (route.kind === 'method') this.handleCall(route, handler, id, aux, message);
-    else this.openStream(route, handler, id, aux, message);
+  private startCall(route: Route, handler: Handler, flags: number, id: number, aux: number, message: Reassembled | null): void {
+    if (route.kind === 'method') this.handleCall(route, handler, flags, id, aux, message);
+    else this.openStream(route, handler, flags, id, aux, message);
   }
 
-  private openStream(route: Route, handler: Handler, id: number, credit: number, message: Reassembled | null): void {
+  private openStream(route: Route, handler: Handler, flags: number, id: number, credit: number, message: Reassembled | null): void {
     const kind = route.kind as Opening['kind'];
     if (this.isLeaving) {
       // It had waited for its turn, and could go on for ever.
@@ -581,21 +605,23 @@ export class ServerSession {
     this.isAsync = true;
     let request: unknown;
     try {
-      if (kind === 'stream') request = this.decode(route, message);
+      const offset = (flags & META) === 0 ? 0 : this.takeHeaders(route, message, context);
+      if (kind === 'stream') request = this.decode(route, message, offset);
     } catch (error) {
       this.fail(route, id, error, context);
       return;
     }
-    const format: ItemFormat = { name: route.name, codec: route.codec as PayloadCodec, maxMessageBytes: this.options.maxMessageBytes };
+    const { name, codec, checkItem } = route;
+    const format: ItemFormat = { name, codec: codec as PayloadCodec, maxMessageBytes: this.options.maxMessageBytes, check: checkItem };
     this.streams.open({ id, kind, route, format, handler, request, credit, context });
   }
 
-  private handleCall(route: Route, handler: Handler, id: number, timeoutMs: number, message: Reassembled | null): void {
+  private handleCall(route: Route, handler: Handler, flags: number, id: number, timeoutMs: number, message: Reassembled | null): void {
     this.options.counters.callsHandled++;
     const context = new Context(this.peer, this.clientId, false, id, timeoutMs >>> 0, null);
     let result: unknown;
     try {
-      result = handler(this.decode(route, message), context);
+      result = this.invoke(route, handler, flags, message, context);
     } catch (error) {
       this.fail(route, id, error, context);
       return;

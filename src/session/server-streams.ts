@@ -227,7 +227,9 @@ export class ServerStreams {
     if (stream === undefined) return;
     let item: unknown;
     try {
-      item = decode(stream.opening.format);
+      const { format } = stream.opening;
+      item = decode(format);
+      if (format.check !== undefined) item = format.check(item);
     } catch (error) {
       stream.receiver?.end({ reason: error });
       this.breakOff(stream, error);

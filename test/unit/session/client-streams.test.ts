@@ -23,7 +23,7 @@ function start() {
   let lastId = 0;
   const streams = new ClientStreams({
     writer,
-    open: () => ({ id: ++lastId, recordCount: 1 }),
+    open: () => ({ id: ++lastId, recordCount: 1, isWritten: true }),
     cancelStream: (id) => writer.writeControl(tagOf(CANCEL, 0, 0), id, 0),
     onStreamsChanged: () => {},
     onStreamOver: () => {},
