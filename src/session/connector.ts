@@ -109,6 +109,7 @@ export class Connector {
         return false;
       }
       this.lastError = null;
+      this.backoff.rest();
       this.connectedAt = performance.now();
       host.onConnected(this.open(dialed));
       return true;
