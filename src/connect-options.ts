@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { PeerRules } from './channel/peer.js';
 import { resolveSocketPath } from './channel/socket-path.js';
+import type { ClientMiddleware } from './middleware.js';
 import {
   addonFor,
   configureWaiting,
@@ -18,6 +19,8 @@ import { MAX_RING_BYTES } from './ring/layout.js';
 import type { SessionOptions } from './session/client-session.js';
 
 export interface ConnectOptions extends PeerRules {
+  /** What every message goes through before it is sent, the first one outermost. */
+  use?: readonly ClientMiddleware[];
   /** The sidecar's socket. Default: `PILLION_SOCKET`, else `<runtime dir>/pillion/<contract>.sock`. */
   path?: string;
   /** `auto` (default): shared memory where possible. `socket`: always the socket. */

@@ -50,7 +50,17 @@ export {
   upload,
   type ValueOf,
 } from './contract.js';
+export type { CallMessage, ConnectionMessage, HandleMessage, SendMessage } from './diagnostics.js';
 export { PillionError, type PillionErrorCode, ProtocolError, RemoteError } from './errors.js';
+export type {
+  ClientMiddleware,
+  ClientMiddlewareContext,
+  MessageKind,
+  Middleware,
+  MiddlewareContext,
+  ServerMiddleware,
+  ServerMiddlewareContext,
+} from './middleware.js';
 export type { WaitPreset } from './options.js';
 export type { Codec, CodecName } from './protocol/codec.js';
 export type { MessageHeaders } from './protocol/headers.js';

@@ -1,5 +1,6 @@
 import type { Channel } from '../channel/channel.js';
 import type { Peer } from '../channel/peer.js';
+import { debug, type HandleMessage, handling } from '../diagnostics.js';
 import { PillionError, ProtocolError } from '../errors.js';
 import { copyOut, type PayloadCodec } from '../protocol/codec.js';
 import { type Reassembled, Reassembly } from '../protocol/fragments.js';
@@ -61,6 +62,7 @@ interface WaitingCall {
 
 export interface ServerSessionOptions {
   channel: Channel;
+  contractName: string;
   peer: Peer;
   clientId: string;
   routes: readonly Route[];
@@ -124,6 +126,7 @@ export class ServerSession {
       reply: ({ id, route, context }, value) => this.reply(route, id, value, context),
       fail: ({ id, route, context }, error) => this.fail(route, id, error, context),
       onFault: (error) => this.end(error as Error),
+      trace: ({ route, context }, work) => (handling.hasSubscribers ? handling.trace(this.handleMessage(route, context), work) : work()),
       onStreamsChanged: () => this.onWorkDone(),
     });
     this.channel.listen({ onReady: () => this.onReady(), onHangup: (error) => this.onHangup(error ?? null) });
@@ -325,7 +328,14 @@ export class ServerSession {
   /** Carries out a message, or without one the record that the consumer stands on. Throws what is wrong with it. */
   private invoke(route: Route, handler: Handler, flags: number, message: Reassembled | null, context: Context): unknown {
     const offset = (flags & META) === 0 ? 0 : this.takeHeaders(route, message, context);
+    if (handling.hasSubscribers)
+      return handling.trace(this.handleMessage(route, context), () => handler(this.decode(route, message, offset), context));
     return handler(this.decode(route, message, offset), context);
+  }
+
+  private handleMessage({ name, kind }: Route, { headers, clientId, peer, redelivered, sequence }: Context): HandleMessage {
+    const { contractName: contract } = this.options;
+    return { contract, name, kind: kind as HandleMessage['kind'], headers, clientId, peer, redelivered, sequence, isAsync: false };
   }
 
   /** The value of a message, which begins at `offset`. */
@@ -479,6 +489,7 @@ export class ServerSession {
     }
     const { name, codec, checkItem } = route;
     const format: ItemFormat = { name, codec: codec as PayloadCodec, maxMessageBytes: this.options.maxMessageBytes, check: checkItem };
+    debug('%s: client %s opened %s "%s"', this.options.contractName, this.clientId, kind, name);
     this.streams.open({ id, kind, route, format, handler, request, credit, context });
   }
 

@@ -36,6 +36,8 @@ export interface ServerStreamsHost {
   fail(opening: Opening, error: unknown): void;
   /** The session itself cannot go on. */
   onFault(error: unknown): void;
+  /** Carries out a handler, from its beginning to its end, and tells those who watch. */
+  trace(opening: Opening, work: () => Promise<void>): Promise<void>;
   onStreamsChanged(): void;
 }
 
@@ -88,10 +90,12 @@ export class ServerStreams {
         },
       });
     }
-    void this.run(stream).then(
-      () => this.finish(stream),
-      (error) => this.breakOff(stream, error),
-    );
+    void this.host
+      .trace(opening, () => this.run(stream))
+      .then(
+        () => this.finish(stream),
+        (error) => this.breakOff(stream, error),
+      );
     // Behind the handler's first step, so that a handler that refuses gets no input.
     if (stream.receiver !== null && this.streams.has(id)) this.host.writer.writeControl(creditTag, id, this.host.windowBytes);
   }

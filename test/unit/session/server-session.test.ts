@@ -29,6 +29,7 @@ function start({ event = () => {}, method = (bytes) => bytes }: Handlers = {}, {
   const route = (name: string, kind: string, handler: Handler | null): Route => ({ name, kind, handler, codec: raw, problem: 'not here' });
   const session = new ServerSession({
     channel,
+    contractName: 'test',
     peer: { pid: 1, uid: 1, gid: 1, runtime: 'test' },
     clientId: 'client',
     routes: [
