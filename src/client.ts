@@ -1,5 +1,4 @@
 import { EventEmitter } from 'node:events';
-import { debuglog } from 'node:util';
 import type { Peer } from './channel/peer.js';
 import { type ClientNames, defineNames } from './client-names.js';
 import { type ClientSettings, type ConnectOptions, checkConnectOptions } from './connect-options.js';
@@ -21,8 +20,11 @@ import type {
 import type { LabelArguments, MetricNames } from './counters/definitions.js';
 import type { Counter, Gauge, Histogram } from './counters/handles.js';
 import type { CounterStatus, CounterTable } from './counters/table.js';
+import { type ConnectionMessage, calls, connects, debug, disconnects, sends } from './diagnostics.js';
 import { PillionError } from './errors.js';
+import { middlewareOption } from './middleware.js';
 import { integerOption, invalidArgument, timeoutOption } from './options.js';
+import { Outgoing } from './outgoing.js';
 import type { TransportName } from './protocol/handshake.js';
 import { encodeHeaders, type MessageHeaders } from './protocol/headers.js';
 import { MAX_RING_BYTES } from './ring/layout.js';
@@ -38,8 +40,6 @@ import type { ClientStats } from './stats.js';
 import { DuplexSocket, type DuplexSocketOptions } from './streams/duplex.js';
 import { isSource } from './streams/source.js';
 import { UploadWritable } from './streams/upload-writable.js';
-
-const debug = debuglog('pillion');
 
 /** How long to wait. */
 export interface TimeoutOptions {
@@ -109,6 +109,8 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
   private readonly settings: ClientSettings;
   private readonly contractName: string;
   private readonly counters: CounterTable | null;
+  private readonly outgoing: Outgoing;
+  private readonly hasMiddleware: boolean;
   private closing: Promise<void> | null = null;
 
   /** Use `connect`. */
@@ -117,6 +119,7 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
     if (typeof contract?.name !== 'string' || typeof contract.definitions !== 'object')
       throw invalidArgument('connect needs a contract made by contract()');
     this.contractName = contract.name;
+    const middleware = middlewareOption(options.use);
     const settings = checkConnectOptions(contract, options);
     this.settings = settings;
     this.counters = settings.counters;
@@ -126,10 +129,12 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
       {
         onConnect: () => {
           debug('%s: connected to %s', contract.name, settings.path);
+          if (connects.hasSubscribers) connects.publish(this.connectionMessage(this.status().fallbackReason ?? null));
           this.emitLater('connect');
         },
         onDisconnect: (error) => {
           debug('%s: disconnected from %s: %s', contract.name, settings.path, error?.message ?? 'the peer hung up');
+          if (disconnects.hasSubscribers) disconnects.publish(this.connectionMessage(error));
           this.emitLater('disconnect', error);
         },
         onFallback: (why) => this.warnOfFallback(why),
@@ -137,6 +142,13 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
       },
     );
     for (const [index, format] of this.names.pushes) this.session.pushes.define(index, format);
+    this.hasMiddleware = middleware !== null;
+    this.outgoing = new Outgoing(this.session, this.names, contract.name, middleware);
+  }
+
+  private connectionMessage(reason: Error | string | null): ConnectionMessage {
+    const { peer, transport, path } = this.status();
+    return { side: 'client', contract: this.contractName, path, clientId: this.settings.session.hello.clientId, peer, transport, reason };
   }
 
   private warnOfFallback(reason: string): void {
@@ -186,7 +198,8 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
     const target = this.names.targets.get(name);
     if (target === undefined || target.kind !== 'event') throw this.unknown(name, 'event');
     const options = args[1];
-    return this.session.events.send(options === undefined ? target : withHeaders(target, encodeHeaders(options.headers)), args[0]);
+    if (options === undefined && !this.hasMiddleware && !sends.hasSubscribers) return this.session.events.send(target, args[0]);
+    return this.outgoing.send(target, args[0], options?.headers);
   }
 
   /**
@@ -201,8 +214,10 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
       : [payload: SentPayloadOf<D, N>, options?: CallOptions]
   ): Promise<void> {
     const [payload, options = {}] = args;
-    const target = withHeaders(this.target(name, 'event'), encodeHeaders(options.headers));
-    await this.wait(`there was no room for event "${name}"`, options, (wait) => this.session.events.sendWhenFree(target, payload, wait));
+    const target = this.target(name, 'event');
+    await this.wait(`there was no room for event "${name}"`, options, (wait) =>
+      this.outgoing.sendWhenFree(target, payload, options.headers, wait),
+    );
   }
 
   /**
@@ -251,11 +266,14 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
     const target = this.names.targets.get(name);
     if (target === undefined || target.kind !== 'method') return Promise.reject(this.unknown(name, 'method'));
     const options = args[1];
-    if (options === undefined) return this.session.call(target, args[0], this.settings.callTimeoutMs, null) as Promise<ResponseOf<D, N>>;
+    if (options === undefined && !this.hasMiddleware && !calls.hasSubscribers)
+      return this.session.call(target, args[0], this.settings.callTimeoutMs, null) as Promise<ResponseOf<D, N>>;
     try {
-      const timeoutMs = timeoutOption('timeout', options.timeout, this.settings.callTimeoutMs);
-      const message = withHeaders(target, encodeHeaders(options.headers));
-      return this.session.call(message, args[0], timeoutMs, options.signal ?? null) as Promise<ResponseOf<D, N>>;
+      const timeoutMs = timeoutOption('timeout', options?.timeout, this.settings.callTimeoutMs);
+      const signal = options?.signal ?? null;
+      if (options?.headers === undefined && !this.hasMiddleware && !calls.hasSubscribers)
+        return this.session.call(target, args[0], timeoutMs, signal) as Promise<ResponseOf<D, N>>;
+      return this.outgoing.call(target, args[0], timeoutMs, signal, options?.headers) as Promise<ResponseOf<D, N>>;
     } catch (error) {
       return Promise.reject(error);
     }
@@ -275,8 +293,10 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
   ): ResponseOf<D, N> {
     const target = this.target(name, 'method');
     const timeoutMs = timeoutOption('timeout', args[1]?.timeout, this.settings.callTimeoutMs);
-    const message = withHeaders(target, encodeHeaders(args[1]?.headers));
-    return this.session.callSync(message, args[0], timeoutMs) as ResponseOf<D, N>;
+    const headers = args[1]?.headers;
+    if (headers === undefined && !this.hasMiddleware && !calls.hasSubscribers)
+      return this.session.callSync(target, args[0], timeoutMs) as ResponseOf<D, N>;
+    return this.outgoing.callSync(target, args[0], timeoutMs, headers) as ResponseOf<D, N>;
   }
 
   /**
@@ -293,8 +313,7 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
       : [request: SentRequestOf<D, N>, options?: StreamCallOptions]
   ): ItemReceiver<OutputOf<D, N>> {
     const target = this.target(name, 'stream');
-    const message = withHeaders(target, encodeHeaders(args[1]?.headers));
-    const items = this.session.streams.openStream(message, this.names.formatOf(target), args[0], this.limits(args[1]));
+    const items = this.outgoing.stream(target, args[0], this.limits(args[1]), args[1]?.headers);
     return items as ItemReceiver<OutputOf<D, N>>;
   }
 
@@ -311,13 +330,12 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
   ): Promise<ResponseOf<D, N>> {
     const target = this.target(name, 'upload');
     if (!isSource(source)) throw invalidArgument(`upload "${name}" needs an iterable or a stream`);
-    const message = withHeaders(target, encodeHeaders(options?.headers));
-    const result = await this.session.streams.upload(message, this.names.formatOf(target), source, this.limits(options));
+    const result = await this.outgoing.upload(target, source, this.limits(options), options?.headers);
     return result as ResponseOf<D, N>;
   }
 
   /**
-   * The same for those who write: a Node `Writable` whose `result` is the handler's answer.
+   * The same for those who write: a Node `Writable` whose `result` is the handler's answer. Middleware does not see it.
    *
    * @throws PillionError ERR_PILLION_UNKNOWN_NAME or _CLOSED, or the reason of a signal that has aborted already.
    */
@@ -334,21 +352,19 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
    * @throws PillionError ERR_PILLION_UNKNOWN_NAME or _INVALID_ARGUMENT: the call itself is wrong.
    */
   duplex<N extends NamesOf<D, 'duplex'>>(name: N, options: DuplexCallOptions = {}): DuplexSocket {
-    const target = withHeaders(this.target(name, 'duplex'), encodeHeaders(options.headers));
-    const format = this.names.formatOf(target);
+    const target = this.target(name, 'duplex');
     const limits = this.limits(options);
     try {
-      return this.session.streams.openDuplex(target, format, limits).toDuplex(options);
+      return this.outgoing.duplex(target, limits, options.headers).toDuplex(options);
     } catch (error) {
-      return DuplexSocket.failed(format.codec.name === 'raw', error);
+      return DuplexSocket.failed(target.codec.name === 'raw', error);
     }
   }
 
   /** The same item by item: to be read with `for await`, and written with `write` and `end`. Either side may end its own direction first. */
   duplexItems<N extends NamesOf<D, 'duplex'>>(name: N, options?: StreamCallOptions): DuplexEnd<OutputOf<D, N>, SentInputOf<D, N>> {
     const target = this.target(name, 'duplex');
-    const message = withHeaders(target, encodeHeaders(options?.headers));
-    const end = this.session.streams.openDuplex(message, this.names.formatOf(target), this.limits(options));
+    const end = this.outgoing.duplex(target, this.limits(options), options?.headers);
     return end as DuplexEnd<OutputOf<D, N>, SentInputOf<D, N>>;
   }
 

@@ -4,6 +4,7 @@ import { resolveSocketPath } from './channel/socket-path.js';
 import { type Contract, type Definitions, metricsOf } from './contract.js';
 import { createRegion } from './counters/region.js';
 import { CounterTable } from './counters/table.js';
+import type { ClientMiddleware } from './middleware.js';
 import {
   addonFor,
   arenaBytesOption,
@@ -24,6 +25,8 @@ import type { SessionOptions } from './session/client-session.js';
 import { defaultChecksViews } from './session/view-checks.js';
 
 export interface ConnectOptions extends PeerRules {
+  /** What every message goes through before it is sent, the first one outermost. */
+  use?: readonly ClientMiddleware[];
   /** The sidecar's socket. Default: `PILLION_SOCKET`, else `<runtime dir>/pillion/<contract>.sock`. */
   path?: string;
   /** `auto` (default): shared memory where possible. `socket`: always the socket. */

@@ -70,8 +70,18 @@ export {
 export type { Counter, Gauge, Histogram } from './counters/handles.js';
 export { type ClientCounters, type HistogramSnapshot, type MetricSnapshot, sumCounters, type ValueSnapshot } from './counters/snapshot.js';
 export type { CounterStatus } from './counters/table.js';
+export type { CallMessage, ConnectionMessage, HandleMessage, SendMessage } from './diagnostics.js';
 export { duplexHandler } from './duplex-handler.js';
 export { PillionError, type PillionErrorCode, ProtocolError, RemoteError } from './errors.js';
+export type {
+  ClientMiddleware,
+  ClientMiddlewareContext,
+  MessageKind,
+  Middleware,
+  MiddlewareContext,
+  ServerMiddleware,
+  ServerMiddlewareContext,
+} from './middleware.js';
 export type { WaitPreset } from './options.js';
 export type { Codec, CodecName } from './protocol/codec.js';
 export type { MessageHeaders } from './protocol/headers.js';

@@ -1,6 +1,7 @@
 import type { PeerRules } from './channel/peer.js';
 import { MAX_COUNTER_BYTES } from './counters/layout.js';
 import { PillionError } from './errors.js';
+import { middlewareOption, type ServerMiddleware } from './middleware.js';
 import type { NativeAddon } from './native.js';
 import {
   addonFor,
@@ -18,6 +19,8 @@ import { MAX_ARENA_BYTES, MAX_RING_BYTES } from './ring/layout.js';
 import { defaultChecksViews } from './session/view-checks.js';
 
 export interface ServeOptions extends PeerRules {
+  /** What every message goes through before its handler, the first one outermost. */
+  use?: readonly ServerMiddleware[];
   /** Where to listen. Default: `PILLION_SOCKET`, else `<runtime dir>/pillion/<contract>.sock`. Its directory must be ours with mode 0700. */
   path?: string;
   /** Accept a directory that others can reach, for example a volume shared by containers. Default false. */
@@ -66,6 +69,7 @@ export interface ServeOptions extends PeerRules {
 }
 
 export interface ServerSettings {
+  middleware: readonly ServerMiddleware[] | null;
   addon: NativeAddon | null;
   noShmReason: string | undefined;
   rules: PeerRules;
@@ -99,6 +103,7 @@ export function checkServeOptions(options: ServeOptions): ServerSettings {
   }
   configureWaiting(addon, options.wait, options.lingerMs);
   return {
+    middleware: middlewareOption(options.use),
     addon,
     noShmReason: options.transport === 'socket' ? 'it was told to use the socket' : reason,
     rules: {

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import { debuglog } from 'node:util';
 import type { Channel } from './channel/channel.js';
 import type { HandshakeStream, NativeHandshakeStream } from './channel/handshake-stream.js';
 import { Listener } from './channel/listener.js';
@@ -29,7 +28,9 @@ import {
 import type { MetricDefinition } from './counters/definitions.js';
 import { ServerCounters } from './counters/server-counters.js';
 import type { ClientCounters } from './counters/snapshot.js';
+import { connects, debug, disconnects } from './diagnostics.js';
 import { messageOf, PillionError } from './errors.js';
+import { throughMiddleware } from './middleware.js';
 import type { NativeAddon, NativeSegment } from './native.js';
 import { invalidArgument, LIBRARY_RUNTIME, timeoutOption } from './options.js';
 import { builtInCodec, type PayloadCodec, resolveCodec } from './protocol/codec.js';
@@ -49,8 +50,6 @@ import type { Handler, Route } from './session/route.js';
 import { ServerSession } from './session/server-session.js';
 import { newServerCounters, type ServerStats } from './stats.js';
 import { checkedDecoding, checkOf } from './validation.js';
-
-const debug = debuglog('pillion');
 
 /** What the sidecar does for each name of the contract that an app may use. */
 export type Handlers<D extends Definitions> = {
@@ -312,6 +311,7 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
     const clientCounters = this.clientCounters.open(client, counterMemory, noCountersReason);
     const session = new ServerSession({
       channel,
+      contractName: this.contract.name,
       ...client,
       pushTargets: this.pushTargets(hello.names),
       concurrency: settings.concurrency,
@@ -329,11 +329,15 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
         session.whenReturned(() => segment?.close());
         if (error !== null) totals.clientsRefused++;
         debug('%s: client %s left: %s', this.contract.name, client.clientId, error?.message ?? 'hung up');
+        if (disconnects.hasSubscribers)
+          disconnects.publish({ side: 'server', contract: this.contract.name, path: this.path, ...client, reason: error });
         this.emitLater('disconnect', { ...client, counters: this.clientCounters.close(clientCounters) }, error);
       },
     });
     this.sessions.set(session, client);
     debug('%s: client %s (pid %s, uid %s) over %s', this.contract.name, client.clientId, peer.pid, peer.uid, channel.transport);
+    if (connects.hasSubscribers)
+      connects.publish({ side: 'server', contract: this.contract.name, path: this.path, ...client, reason: null });
     this.emitLater('connect', client);
     // Before any answer, so that an app that has one knows the states as well.
     for (const [name, { message }] of this.states) if (message !== null) session.pushes.pushState(name, message);
@@ -370,9 +374,15 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
       codec: checkedDecoding(codec, hasItems ? undefined : checkOf(definition.input, `"${name}"`)),
       checkItem: hasItems ? checkOf(definition.input, `an item of "${name}"`) : undefined,
       problem: '',
-      handler: (this.handlers as Record<string, Handler>)[name] ?? null,
+      handler: this.handlerOf(name, kind),
       isBorrowed: isBorrowing(definition) && codecName === 'raw',
     };
+  }
+
+  /** Null for what only the sidecar tells. */
+  private handlerOf(name: string, kind: string): Handler | null {
+    const handler = (this.handlers as Record<string, Handler>)[name];
+    return handler === undefined ? null : throughMiddleware(this.settings.middleware, this.contract.name, kind, name, handler);
   }
 
   private onHandlerError(error: unknown, name: string, context: HandlerContext): void {

@@ -21,6 +21,8 @@ export interface StreamLimits {
   signal: AbortSignal | null;
   /** Bytes of items that may be on their way or unread. */
   windowBytes: number;
+  /** Told once, when the stream is over at this side; null: in order. */
+  onEnd?: ((error: { reason: unknown } | null) => void) | undefined;
 }
 
 /** What the session does for its streams. */
@@ -268,6 +270,7 @@ export class ClientStreams {
     receiver?.end(error);
     if (error !== null) settle?.reject(error.reason);
     this.host.onStreamOver(id);
+    limits.onEnd?.(error);
   }
 
   /** The connection, or the client, is gone. Streams that `isKept` go on in the next connection. */

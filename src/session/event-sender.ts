@@ -1,4 +1,5 @@
 import type { Channel } from '../channel/channel.js';
+import { debug } from '../diagnostics.js';
 import { PillionError } from '../errors.js';
 import type { Encoded } from '../protocol/codec.js';
 import { privateCopy } from '../ring/copy.js';
@@ -175,6 +176,7 @@ export class EventSender {
   }
 
   private askForDrain(): void {
+    if (!this.isDrainDue) debug('the ring is above its high-water mark, or full: %d bytes', this.host.producer.usedBytes);
     this.isDrainDue = true;
     this.awaitSpace();
   }

@@ -2,6 +2,7 @@ import { allocateBlock } from '../channel/blocks.js';
 import type { Channel } from '../channel/channel.js';
 import type { LentPayload } from '../channel/loans.js';
 import type { Peer } from '../channel/peer.js';
+import { debug, type HandleMessage, handling } from '../diagnostics.js';
 import { PillionError, ProtocolError } from '../errors.js';
 import { copyOut, type PayloadCodec } from '../protocol/codec.js';
 import { type Reassembled, Reassembly } from '../protocol/fragments.js';
@@ -75,6 +76,7 @@ interface WaitingCall {
 
 export interface ServerSessionOptions {
   channel: Channel;
+  contractName: string;
   peer: Peer;
   clientId: string;
   routes: readonly Route[];
@@ -155,6 +157,7 @@ export class ServerSession {
       fail: ({ id, route, context }, error) => this.fail(route, id, error, context),
       refuse: ({ id }, error) => this.replyError(id, errorPayload(error, false)),
       onFault: (error) => this.end(error as Error),
+      trace: ({ route, context }, work) => (handling.hasSubscribers ? handling.trace(this.handleMessage(route, context), work) : work()),
       onStreamOver: (id) => this.onStreamOver(id),
     });
     this.channel.listen({ onReady: () => this.onReady(), onHangup: (error) => this.onHangup(error ?? null) });
@@ -378,8 +381,19 @@ export class ServerSession {
   private invoke(route: Route, handler: Handler, flags: number, message: Reassembled | LentPayload | null, context: Context): unknown {
     // A loan has no headers; what lies behind headers is not borrowed, but copied.
     const offset = (flags & META) === 0 || isLent(message) ? 0 : this.takeHeaders(route, message, context);
-    if (route.isBorrowed && offset === 0) return handler(this.lend(route as LendingRoute, message, context), context);
-    return handler(this.decode(route, message, offset), context);
+    if (handling.hasSubscribers)
+      return handling.trace(this.handleMessage(route, context), () => handler(this.payloadOf(route, message, offset, context), context));
+    return handler(this.payloadOf(route, message, offset, context), context);
+  }
+
+  private handleMessage({ name, kind }: Route, { headers, clientId, peer, redelivered, sequence }: Context): HandleMessage {
+    const { contractName: contract } = this.options;
+    return { contract, name, kind: kind as HandleMessage['kind'], headers, clientId, peer, redelivered, sequence, isAsync: false };
+  }
+
+  private payloadOf(route: Route, message: Reassembled | LentPayload | null, offset: number, context: Context): unknown {
+    if (route.isBorrowed && offset === 0) return this.lend(route as LendingRoute, message, context);
+    return this.decode(route, message, offset);
   }
 
   /** The value of a message, which begins at `offset`. */
@@ -613,6 +627,7 @@ export class ServerSession {
     }
     const { name, codec, checkItem } = route;
     const format: ItemFormat = { name, codec: codec as PayloadCodec, maxMessageBytes: this.options.maxMessageBytes, check: checkItem };
+    debug('%s: client %s opened %s "%s"', this.options.contractName, this.clientId, kind, name);
     this.streams.open({ id, kind, route, format, handler, request, credit, context });
   }
 

@@ -39,6 +39,8 @@ export interface ServerStreamsHost {
   refuse(opening: Opening, error: unknown): void;
   /** The session itself cannot go on. */
   onFault(error: unknown): void;
+  /** Carries out a handler, from its beginning to its end, and tells those who watch. */
+  trace(opening: Opening, work: () => Promise<void>): Promise<void>;
   /** This stream is over. */
   onStreamOver(id: number): void;
 }
@@ -95,10 +97,12 @@ export class ServerStreams {
         format.codec.name === 'raw',
       );
     }
-    void this.run(stream).then(
-      () => this.finish(stream),
-      (error) => this.breakOff(stream, error),
-    );
+    void this.host
+      .trace(opening, () => this.run(stream))
+      .then(
+        () => this.finish(stream),
+        (error) => this.breakOff(stream, error),
+      );
     // Behind the handler's first step, so that a handler that refuses gets no input.
     if (stream.receiver !== null && !stream.isInputRefused && this.streams.has(id))
       this.host.writer.writeControl(creditTag, id, this.host.windowBytes);

@@ -44,6 +44,7 @@ export function startSession(
   const ends: (Error | null)[] = [];
   const session = new ServerSession({
     channel,
+    contractName: 'test',
     peer: { pid: 1, uid: 1, gid: 1, runtime: 'test' },
     clientId: 'client',
     routes: routes ?? [

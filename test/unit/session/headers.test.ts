@@ -36,6 +36,7 @@ function start({ concurrency = Number.POSITIVE_INFINITY } = {}) {
   const route = (name: string, kind: string, own: Route['handler']): Route => ({ name, kind, handler: own, codec: raw, problem: '' });
   new ServerSession({
     channel,
+    contractName: 'test',
     peer: { pid: 1, uid: 1, gid: 1, runtime: 'test' },
     clientId: 'client',
     routes: [

@@ -22,6 +22,7 @@ function replayToServer(old: TestRing, keepCall: boolean, isRedelivery: boolean)
   const route = (name: string, kind: string): Route => ({ name, kind, handler: (bytes) => bytes, codec: raw, problem: '' });
   new ServerSession({
     channel,
+    contractName: 'test',
     peer: { pid: 1, uid: 1, gid: 1, runtime: 'test' },
     clientId: 'client',
     routes: [route('event', 'event'), route('method', 'method')],
