@@ -40,6 +40,13 @@ const faults: [title: string, fault: string, conditions: Partial<Conditions>, st
   ['a crashed run', 'crashing', {}, /^failed: the sidecar ended by itself \(SIGKILL\)/],
   ['a run that missed its rate', 'stalling', { ratePerSec: 200 }, /^failed: rate missed: \d+ operations at ratePerSec=200/],
   [
+    'a run that can’t catch up',
+    'overtaxed',
+    { ratePerSec: 2_000 },
+    /^failed: rate missed: \d+ operations were answered at ratePerSec=2000/,
+  ],
+  ['a run that got no answers', 'silent', { ratePerSec: 200 }, /^failed: no answer to \d+ operations at ratePerSec=200/],
+  [
     'a run that lost a message',
     'losing',
     { pattern: 'event' },
@@ -63,6 +70,14 @@ for (const [title, fault, conditions, status] of faults) {
     if (sound.status === 'ok') t.is(sound.rounds, 3);
   });
 }
+
+test.serial('what has not even started when the time is up is skipped, and nothing failed', async (t) => {
+  const table = [scenario('call', ['uds', 'shm'])];
+  for (const budgetMs of [0, 10]) {
+    const rows = await runSuite({ scenarios: table, effort: { ...effort, budgetMs }, directory, progress() {} });
+    for (const { status } of rows) t.is(status, 'skipped: the time was up', `budgetMs=${budgetMs}`);
+  }
+});
 
 test('a failed side leaves a ratio unmeasured', (t) => {
   const row = (transport: string, status: string, p50Us: number | null) => {
