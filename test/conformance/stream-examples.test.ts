@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import test from 'ava';
 import { inTime } from '../helpers/deadline.js';
-import { root } from '../helpers/root.js';
+import { packageFile } from '../helpers/root.js';
 
 const examples: [name: string, app: string, sidecar: RegExp][] = [
   ['http-over-pillion', 'GET /from-node-http, 0 bytes\nPOST /from-undici, 100000 bytes\n', /^serving HTTP at .*\n$/],
@@ -44,7 +44,7 @@ for (const [name, app, heard] of examples) {
 
   test(`example ${name} is short`, (t) => {
     for (const file of ['contract.ts', 'sidecar.ts', 'app.ts']) {
-      t.true(readFileSync(join(root, 'examples', name, file), 'utf8').split('\n').length <= 41, file);
+      t.true(readFileSync(packageFile(`examples/${name}/${file}`), 'utf8').split('\n').length <= 41, file);
     }
   });
 }
