@@ -460,6 +460,7 @@ export class ServerSession {
 
   private startCall(route: Route, handler: Handler, id: number, aux: number, message: Reassembled | null): void {
     if (route.kind === 'method') this.handleCall(route, handler, id, aux, message);
+    else if (this.isLeaving) this.replyError(id, { code: 'ERR_PILLION_CLOSED', message: 'the sidecar is leaving' });
     else this.openStream(route, handler, id, aux, message);
   }
 
