@@ -1,8 +1,5 @@
 #include "segment.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -15,42 +12,8 @@ namespace pillion {
 
 namespace {
 
-constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
-
 bool IsRingCapacity(uint32_t capacity) {
   return capacity >= kMinRingBytes && capacity <= kMaxRingBytes && (capacity & (capacity - 1)) == 0;
-}
-
-// A sealed memfd of the given size with every page allocated, or -1 with *failed_call and errno set.
-// fallocate is what turns "no memory" into an error here rather than a SIGBUS in traffic.
-int CreateSealedMemory(size_t bytes, const char** failed_call) {
-  *failed_call = "memfd_create";
-  // Linux 6.3 wants to be told whether the file may be executed; older kernels reject the flag.
-#ifdef MFD_NOEXEC_SEAL
-  int fd = memfd_create("pillion", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
-  if (fd < 0 && errno == EINVAL) fd = memfd_create("pillion", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-#else
-  constexpr unsigned kNoExecSeal = 0x0008u;
-  int fd = memfd_create("pillion", MFD_CLOEXEC | MFD_ALLOW_SEALING | kNoExecSeal);
-  if (fd < 0 && errno == EINVAL) fd = memfd_create("pillion", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-#endif
-  if (fd < 0) return -1;
-  auto fail = [fd](int code) {
-    close(fd);
-    errno = code;
-    return -1;
-  };
-  *failed_call = "ftruncate";
-  if (ftruncate(fd, static_cast<off_t>(bytes)) != 0) return fail(errno);
-  *failed_call = "fallocate";
-  int result;
-  do {
-    result = fallocate(fd, 0, 0, static_cast<off_t>(bytes));
-  } while (result != 0 && errno == EINTR);
-  if (result != 0) return fail(errno);
-  *failed_call = "fcntl(F_ADD_SEALS)";
-  if (fcntl(fd, F_ADD_SEALS, kSeals) != 0) return fail(errno);
-  return fd;
 }
 
 void WriteDescription(uint8_t* base, uint32_t header_bytes, uint32_t capacity0, uint32_t capacity1) {
@@ -74,10 +37,9 @@ static_assert(sizeof(Description) == 32, "the description is eight words");
 // Everything that must hold before a peer's descriptor may be mapped. Returns what is wrong, or null.
 const char* CheckDescriptor(int fd, uint32_t max_ring_bytes, Description* out) {
   struct stat info;
-  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) return "the descriptor is not a regular file";
-  int seals = fcntl(fd, F_GET_SEALS);
-  if (seals < 0) return "the descriptor is not a memfd";
-  if ((seals & kSeals) != kSeals) return "the memfd is not sealed against shrinking, growing and further seals";
+  int seals;
+  const char* fault = CheckMemory(fd, &info, &seals);
+  if (fault != nullptr) return fault;
   if (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) return "the memfd is sealed against writing";
   if (pread(fd, out, sizeof(*out), 0) != static_cast<ssize_t>(sizeof(*out))) return "page 0 cannot be read";
   if (out->magic != kSegmentMagic) return "page 0 has a wrong magic number";
@@ -93,45 +55,11 @@ const char* CheckDescriptor(int fd, uint32_t max_ring_bytes, Description* out) {
     return "a ring does not lie where it must";
   const uint64_t bytes = uint64_t{out->header_bytes} + out->capacity0 + out->capacity1;
   if (bytes != out->segment_bytes || static_cast<uint64_t>(info.st_size) != bytes) return "the size is wrong";
-  if (static_cast<uint64_t>(info.st_blocks) * 512 < bytes) return "not every page is allocated";
+  if (!IsEveryPageAllocated(info, bytes)) return "not every page is allocated";
   return nullptr;
 }
 
 }  // namespace
-
-std::shared_ptr<Mapping> Mapping::Map(int fd, size_t header_bytes, size_t capacity0, size_t capacity1,
-                                      const char** failed_call) {
-  *failed_call = "mmap";
-  const size_t length = header_bytes + 2 * capacity0 + 2 * capacity1;
-  void* reserved = mmap(nullptr, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (reserved == MAP_FAILED) return nullptr;
-  std::shared_ptr<Mapping> mapping(new Mapping());
-  mapping->base_ = static_cast<uint8_t*>(reserved);
-  mapping->length_ = length;
-
-  uint8_t* at = mapping->base_;
-  auto place = [fd, &at](size_t file_offset, size_t bytes) {
-    // MAP_POPULATE: page faults belong to connect, not to the first message.
-    void* placed = mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE, fd,
-                        static_cast<off_t>(file_offset));
-    at += bytes;
-    return placed != MAP_FAILED;
-  };
-  const size_t ring0 = header_bytes, ring1 = header_bytes + capacity0;
-  const bool placed = place(0, header_bytes) && place(ring0, capacity0) && place(ring0, capacity0) &&
-                      place(ring1, capacity1) && place(ring1, capacity1);
-  if (placed) return mapping;
-  const int code = errno;
-  mapping.reset();
-  errno = code;
-  return nullptr;
-}
-
-void Mapping::Unmap() {
-  if (base_ == nullptr) return;
-  munmap(base_, length_);
-  base_ = nullptr;
-}
 
 Napi::Function Segment::Define(Napi::Env env) {
   return DefineClass(
@@ -160,8 +88,13 @@ Napi::Value Segment::Create(const Napi::CallbackInfo& info) {
   if (!IsRingCapacity(capacity0) || !IsRingCapacity(capacity1) || capacity0 % page || capacity1 % page)
     return ThrowErrno(env, "mmap", EINVAL);
   const char* failed_call = nullptr;
-  int fd = CreateSealedMemory(size_t{header_bytes} + capacity0 + capacity1, &failed_call);
+  int fd = CreateMemory("pillion", size_t{header_bytes} + capacity0 + capacity1, &failed_call);
   if (fd < 0) return ThrowErrno(env, failed_call, errno);
+  if (!AddSeals(fd, kSizeSeals, &failed_call)) {
+    const int code = errno;
+    close(fd);
+    return ThrowErrno(env, failed_call, code);
+  }
   return Adopt(env, fd, header_bytes, capacity0, capacity1, true);
 }
 
@@ -183,7 +116,7 @@ Napi::Value Segment::MapDescriptor(const Napi::CallbackInfo& info) {
 Napi::Value Segment::Adopt(Napi::Env env, int fd, uint32_t header_bytes, uint32_t capacity0, uint32_t capacity1,
                            bool keep_descriptor) {
   const char* failed_call = nullptr;
-  std::shared_ptr<Mapping> mapping = Mapping::Map(fd, header_bytes, capacity0, capacity1, &failed_call);
+  std::shared_ptr<Mapping> mapping = Mapping::MapSegment(fd, header_bytes, capacity0, capacity1, &failed_call);
   if (mapping == nullptr) {
     const int code = errno;
     close(fd);
@@ -191,14 +124,8 @@ Napi::Value Segment::Adopt(Napi::Env env, int fd, uint32_t header_bytes, uint32_
   }
   if (keep_descriptor) WriteDescription(mapping->base(), header_bytes, capacity0, capacity1);
 
-  // The raw call, because Napi::ArrayBuffer::New has no way to say "external buffers are forbidden here" (Electron).
-  auto* keeper = new std::shared_ptr<Mapping>(mapping);
-  napi_value buffer;
-  napi_status status = napi_create_external_arraybuffer(
-      env, mapping->base(), mapping->length(),
-      [](napi_env, void*, void* hint) { delete static_cast<std::shared_ptr<Mapping>*>(hint); }, keeper, &buffer);
-  if (status != napi_ok) {
-    delete keeper;
+  napi_value buffer = ExposeMapping(env, mapping);
+  if (buffer == nullptr) {
     close(fd);
     return ThrowErrno(env, "napi_create_external_arraybuffer", ENOTSUP);
   }

@@ -6,35 +6,9 @@
 
 #include <memory>
 
-#include "layout.h"
+#include "shared_memory.h"
 
 namespace pillion {
-
-// One mapped segment. Shared by the Segment object, its ArrayBuffer and the watches on it; the memory goes
-// when Unmap is called or the last of them is gone, whichever comes first.
-class Mapping {
- public:
-  ~Mapping() { Unmap(); }
-  Mapping(const Mapping&) = delete;
-  Mapping& operator=(const Mapping&) = delete;
-
-  // Returns null and sets *failed_call and errno.
-  static std::shared_ptr<Mapping> Map(int fd, size_t header_bytes, size_t capacity0, size_t capacity1,
-                                      const char** failed_call);
-  void Unmap();
-
-  bool is_mapped() const { return base_ != nullptr; }
-  uint8_t* base() const { return base_; }
-  size_t length() const { return length_; }
-  SharedWord* word(int ring, uint32_t offset) const {
-    return reinterpret_cast<SharedWord*>(base_ + ControlWord(ring, offset));
-  }
-
- private:
-  Mapping() = default;
-  uint8_t* base_ = nullptr;
-  size_t length_ = 0;
-};
 
 // JavaScript: Segment.create(capacity0, capacity1), Segment.map(fd, maxRingBytes); .buffer, .descriptor,
 // .headerBytes, .capacities, close(). `map` takes ownership of the descriptor, also when it throws.

@@ -3,19 +3,24 @@ import { debuglog } from 'node:util';
 import type { Peer } from './channel/peer.js';
 import { type ClientNames, defineNames } from './client-names.js';
 import { type ClientSettings, type ConnectOptions, checkConnectOptions } from './connect-options.js';
-import type {
-  Contract,
-  Definitions,
-  EventNames,
-  InputOf,
-  MethodNames,
-  NamesOf,
-  OutputOf,
-  PayloadOf,
-  RequestOf,
-  ResponseOf,
-  ValueOf,
+import {
+  type Contract,
+  type Definitions,
+  type EventNames,
+  type InputOf,
+  type MethodNames,
+  metricsOf,
+  type NamesOf,
+  type OutputOf,
+  type PayloadOf,
+  type RequestOf,
+  type ResponseOf,
+  type ValueOf,
 } from './contract.js';
+import type { LabelArguments, MetricNames } from './counters/definitions.js';
+import type { Counter, Gauge, Histogram } from './counters/handles.js';
+import { createRegion } from './counters/region.js';
+import { type CounterStatus, CounterTable } from './counters/table.js';
 import { PillionError } from './errors.js';
 import { integerOption, invalidArgument, timeoutOption } from './options.js';
 import type { TransportName } from './protocol/handshake.js';
@@ -52,6 +57,8 @@ export interface ClientStatus {
   readonly fallbackReason: string | undefined;
   /** While connected: the sidecar's process. */
   readonly peer: Peer | undefined;
+  /** Undefined if the contract has no counters. */
+  readonly counters: CounterStatus | undefined;
   /** Why there is no connection, if the last attempt failed or the last connection broke. */
   readonly lastError: Error | null;
 }
@@ -81,6 +88,7 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
   private readonly names: ClientNames;
   private readonly settings: ClientSettings;
   private readonly contractName: string;
+  private readonly counters: CounterTable | null;
   private closing: Promise<void> | null = null;
 
   /** Use `connect`. */
@@ -92,8 +100,16 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
     const settings = checkConnectOptions(contract.name, options);
     this.settings = settings;
     this.names = defineNames(contract, settings.maxMessageBytes);
+    const metrics = metricsOf(contract.definitions);
+    const { addon, noShmReason } = settings.session;
+    this.counters =
+      metrics.length > 0 ? new CounterTable(contract.name, metrics, createRegion(addon, noShmReason, settings.counterBytes)) : null;
     this.session = new ClientSession(
-      { ...settings.session, hello: { ...settings.session.hello, names: this.names.table } },
+      {
+        ...settings.session,
+        counterDescriptor: this.counters?.descriptor ?? -1,
+        hello: { ...settings.session.hello, names: this.names.table, ...this.counters?.offer() },
+      },
       {
         onConnect: () => {
           debug('%s: connected to %s', contract.name, settings.path);
@@ -301,6 +317,32 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
     return end;
   }
 
+  /**
+   * A number that only grows, in memory that the sidecar reads whenever it wants. The same name and labels give the same handle; keep it where every
+   * nanosecond counts.
+   *
+   * @throws PillionError ERR_PILLION_UNKNOWN_NAME, _INVALID_ARGUMENT (wrong labels), or _COUNTERS_FULL: no room for another set of labels.
+   */
+  counter<N extends MetricNames<D, 'counter'>>(name: N, ...labels: LabelArguments<D, N>): Counter {
+    return this.metrics('counter', name).counter(name, labels[0]);
+  }
+
+  /** A number that goes up and down. Otherwise as `counter`. */
+  gauge<N extends MetricNames<D, 'gauge'>>(name: N, ...labels: LabelArguments<D, N>): Gauge {
+    return this.metrics('gauge', name).gauge(name, labels[0]);
+  }
+
+  /** A distribution over the buckets of its definition. Otherwise as `counter`. */
+  histogram<N extends MetricNames<D, 'histogram'>>(name: N, ...labels: LabelArguments<D, N>): Histogram {
+    return this.metrics('histogram', name).histogram(name, labels[0]);
+  }
+
+  private metrics(kind: string, name: string): CounterTable {
+    if (this.counters === null)
+      throw new PillionError('ERR_PILLION_UNKNOWN_NAME', `contract "${this.contractName}" has no ${kind} "${name}"; it has none`);
+    return this.counters;
+  }
+
   /** Resolves when a sidecar is connected. Rejects with ERR_PILLION_TIMEOUT, the signal's reason, or ERR_PILLION_CLOSED. Without a timeout it waits for ever. */
   ready(options: CallOptions = {}): Promise<void> {
     return this.wait('no sidecar connected', options, (wait) => this.session.ready(wait));
@@ -321,7 +363,10 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
    * `await flush()` first. Safe to call twice.
    */
   close(): Promise<void> {
-    this.closing ??= Promise.resolve().then(() => this.session.close());
+    this.closing ??= Promise.resolve().then(() => {
+      this.session.close();
+      this.counters?.close();
+    });
     return this.closing;
   }
 
@@ -338,6 +383,7 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
       transport: connection?.channel.transport,
       fallbackReason: connection?.fallbackReason,
       peer: connection?.peer,
+      counters: this.counters?.status(connection?.noCountersReason),
       lastError,
     };
   }

@@ -4,6 +4,7 @@ import { resolveSocketPath } from './channel/socket-path.js';
 import {
   addonFor,
   configureWaiting,
+  counterBytesOption,
   DEFAULT_CALL_TIMEOUT_MS,
   DEFAULT_HANDSHAKE_TIMEOUT_MS,
   DEFAULT_MAX_MESSAGE_BYTES,
@@ -24,6 +25,8 @@ export interface ConnectOptions extends PeerRules {
   transport?: 'auto' | 'socket';
   /** Sizes of the two rings, powers of two; 256 KiB each by default. `toServer` bounds how much is buffered while no sidecar is there. */
   ringBytes?: { toServer?: number; toClient?: number };
+  /** Memory for the contract's counters, a multiple of 4,096; 64 KiB by default, enough for about 1,000 sets of labels. */
+  counterBytes?: number;
   /** The largest message in either direction; 16 MiB by default. */
   maxMessageBytes?: number;
   /** Bytes in the ring to the sidecar above which `client.needsDrain` is true until `drain` is emitted; half of that ring by default. */
@@ -45,8 +48,9 @@ export interface ClientSettings {
   windowBytes: number;
   maxMessageBytes: number;
   ringBytes: number;
-  /** All but the name table. */
-  session: Omit<SessionOptions, 'hello'> & { hello: Omit<SessionOptions['hello'], 'names'> };
+  counterBytes: number;
+  /** All but the name table and the counters. */
+  session: Omit<SessionOptions, 'hello' | 'counterDescriptor'> & { hello: Omit<SessionOptions['hello'], 'names'> };
 }
 
 /** Checks what `connect` was given and fills in the defaults. */
@@ -66,6 +70,7 @@ export function checkConnectOptions(contractName: string, options: ConnectOption
     windowBytes: integerOption('windowBytes', options.windowBytes, DEFAULT_WINDOW_BYTES, 1, MAX_RING_BYTES),
     maxMessageBytes,
     ringBytes: ringBytes[0],
+    counterBytes: counterBytesOption(options.counterBytes),
     session: {
       path,
       addon,

@@ -1,3 +1,4 @@
+import type { MetricDefinition } from './counters/definitions.js';
 import { PillionError } from './errors.js';
 import { type Codec, type CodecName, resolveCodec } from './protocol/codec.js';
 import { MAX_NAMES } from './protocol/names.js';
@@ -109,7 +110,8 @@ export interface BroadcastDefinition<T = unknown> {
 }
 
 /* biome-ignore-start lint/suspicious/noExplicitAny: any definition, whatever its payload; unknown would not be assignable both ways */
-export type Definition =
+/** What travels. */
+export type MessageDefinition =
   | EventDefinition<any>
   | MethodDefinition<any, any>
   | StreamDefinition<any, any>
@@ -118,6 +120,7 @@ export type Definition =
   | StateDefinition<any>
   | BroadcastDefinition<any>;
 /* biome-ignore-end lint/suspicious/noExplicitAny: see above */
+export type Definition = MessageDefinition | MetricDefinition;
 export type Definitions = Readonly<Record<string, Definition>>;
 
 /** The typed list of what an app and its sidecar say to each other. Both import the same one. */
@@ -200,7 +203,17 @@ export function broadcast<T = void>(options: BroadcastOptions = {}): BroadcastDe
   return { kind: 'broadcast', codec: checkedCodec(options.codec), slowClient };
 }
 
-const KINDS: readonly string[] = ['event', 'method', 'stream', 'upload', 'duplex', 'state', 'broadcast'] satisfies Definition['kind'][];
+const MESSAGE_KINDS: readonly string[] = [
+  'event',
+  'method',
+  'stream',
+  'upload',
+  'duplex',
+  'state',
+  'broadcast',
+] satisfies MessageDefinition['kind'][];
+const METRIC_KINDS: readonly string[] = ['counter', 'gauge', 'histogram'] satisfies MetricDefinition['kind'][];
+const KINDS = [...MESSAGE_KINDS, ...METRIC_KINDS];
 
 const CONTRACT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
@@ -221,6 +234,16 @@ export function contract<const D extends Definitions>(name: string, definitions:
     if (!KINDS.includes(definition?.kind)) throw invalid(`"${key}" is not made by ${KINDS.join('(), ')}()`);
   }
   return Object.freeze({ name, definitions: Object.freeze({ ...definitions }) });
+}
+
+/** What travels as messages, in the order of the name table. */
+export function messagesOf(definitions: Definitions): [name: string, MessageDefinition][] {
+  return Object.entries(definitions).filter((entry): entry is [string, MessageDefinition] => MESSAGE_KINDS.includes(entry[1].kind));
+}
+
+/** What does not travel: numbers in shared memory. */
+export function metricsOf(definitions: Definitions): [name: string, MetricDefinition][] {
+  return Object.entries(definitions).filter((entry): entry is [string, MetricDefinition] => METRIC_KINDS.includes(entry[1].kind));
 }
 
 function milliseconds(name: string, value: unknown, fallback: number): number {

@@ -35,6 +35,22 @@ export {
   upload,
   type ValueOf,
 } from './contract.js';
+export {
+  type CounterDefinition,
+  counter,
+  type GaugeDefinition,
+  gauge,
+  type HistogramDefinition,
+  type HistogramOptions,
+  histogram,
+  type LabelNames,
+  type LabelValues,
+  type MetricNames,
+  type MetricOptions,
+} from './counters/definitions.js';
+export type { Counter, Gauge, Histogram } from './counters/handles.js';
+export { type ClientCounters, type HistogramSnapshot, type MetricSnapshot, sumCounters, type ValueSnapshot } from './counters/snapshot.js';
+export type { CounterStatus } from './counters/table.js';
 export { PillionError, type PillionErrorCode, ProtocolError, RemoteError } from './errors.js';
 export type { WaitPreset } from './options.js';
 export type { Codec, CodecName } from './protocol/codec.js';

@@ -18,6 +18,13 @@ export interface NativeSegment {
   close(): void;
 }
 
+/** The memory of a client's counters. The buffer of one that was mapped must not be written to: that ends the process. Length 0 after `close`. */
+export interface NativeCounterMemory {
+  readonly buffer: ArrayBuffer;
+  readonly descriptor: number;
+  close(): void;
+}
+
 export interface Credentials {
   pid: number;
   uid: number;
@@ -27,7 +34,7 @@ export interface Credentials {
 /** A Unix stream socket. Numbers below 0 are negated errno values. */
 export interface NativeSocket {
   accept(): NativeSocket | null | number;
-  send(bytes: Uint8Array, start: number, end: number, descriptor: number): number;
+  send(bytes: Uint8Array, start: number, end: number, ...descriptors: number[]): number;
   receive(bytes: Uint8Array, start: number, end: number): number;
   takeDescriptors(): number[] | null;
   credentials(): Credentials;
@@ -69,6 +76,10 @@ export interface NativeAddon {
   readonly Segment: {
     create(capacity0: number, capacity1: number): NativeSegment;
     map(descriptor: number, maxRingBytes: number): NativeSegment;
+  };
+  readonly CounterMemory: {
+    create(bytes: number): NativeCounterMemory;
+    map(descriptor: number, bytes: number): NativeCounterMemory;
   };
   readonly UnixSocket: {
     listen(path: string): NativeSocket;
@@ -112,7 +123,7 @@ function load(): NativeResult {
   for (const candidate of candidates()) {
     try {
       const addon = require(candidate) as NativeAddon;
-      if (typeof addon.configureWaiting === 'function') return { addon };
+      if (typeof addon.CounterMemory === 'function') return { addon };
       attempts.push(`${candidate}: not an addon of this version of pillion`);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;

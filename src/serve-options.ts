@@ -1,10 +1,12 @@
 import type { PeerRules } from './channel/peer.js';
+import { MAX_COUNTER_BYTES } from './counters/layout.js';
 import { PillionError } from './errors.js';
 import type { NativeAddon } from './native.js';
 import {
   addonFor,
   configureWaiting,
   DEFAULT_HANDSHAKE_TIMEOUT_MS,
+  DEFAULT_MAX_COUNTER_BYTES,
   DEFAULT_MAX_MESSAGE_BYTES,
   DEFAULT_MAX_RING_BYTES,
   DEFAULT_WINDOW_BYTES,
@@ -26,6 +28,8 @@ export interface ServeOptions extends PeerRules {
   transport?: 'auto' | 'socket';
   /** The largest ring that a client may bring; 64 MiB by default. */
   maxRingBytes?: number;
+  /** The largest memory for counters that a client may bring; 1 MiB by default, 0 to read no counters. */
+  maxCounterBytes?: number;
   /** The largest message in either direction; 16 MiB by default. */
   maxMessageBytes?: number;
   /** Connections at once, in all and per user; 1,024 each by default. */
@@ -56,6 +60,7 @@ export interface ServerSettings {
   takeover: boolean;
   transport: 'auto' | 'socket';
   maxRingBytes: number;
+  maxCounterBytes: number;
   maxMessageBytes: number;
   maxConnections: number;
   maxConnectionsPerUid: number;
@@ -88,6 +93,7 @@ export function checkServeOptions(options: ServeOptions): ServerSettings {
     takeover: options.takeover === true,
     transport: options.transport ?? 'auto',
     maxRingBytes: integerOption('maxRingBytes', options.maxRingBytes, DEFAULT_MAX_RING_BYTES, 4096, MAX_RING_BYTES),
+    maxCounterBytes: integerOption('maxCounterBytes', options.maxCounterBytes, DEFAULT_MAX_COUNTER_BYTES, 0, MAX_COUNTER_BYTES),
     maxMessageBytes: integerOption('maxMessageBytes', options.maxMessageBytes, DEFAULT_MAX_MESSAGE_BYTES, 1, MAX_RING_BYTES),
     maxConnections: integerOption('maxConnections', options.maxConnections, 1024, 1, 1_000_000),
     maxConnectionsPerUid: integerOption('maxConnectionsPerUid', options.maxConnectionsPerUid, 1024, 1, 1_000_000),

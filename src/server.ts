@@ -9,20 +9,25 @@ import { ShmChannel } from './channel/shm.js';
 import { SocketChannel } from './channel/socket.js';
 import { resolveSocketPath } from './channel/socket-path.js';
 import { requestTakeover } from './channel/takeover.js';
-import { type Welcomed, welcome } from './channel/welcome.js';
-import type {
-  BroadcastDefinition,
-  Contract,
-  Definitions,
-  DuplexDefinition,
-  EventDefinition,
-  MethodDefinition,
-  NamesOf,
-  PayloadOf,
-  StreamDefinition,
-  UploadDefinition,
-  ValueOf,
+import { type WelcomedClient, welcome } from './channel/welcome.js';
+import {
+  type BroadcastDefinition,
+  type Contract,
+  type Definitions,
+  type DuplexDefinition,
+  type EventDefinition,
+  type MessageDefinition,
+  type MethodDefinition,
+  messagesOf,
+  type NamesOf,
+  type PayloadOf,
+  type StreamDefinition,
+  type UploadDefinition,
+  type ValueOf,
 } from './contract.js';
+import type { MetricDefinition } from './counters/definitions.js';
+import { ServerCounters } from './counters/server-counters.js';
+import type { ClientCounters } from './counters/snapshot.js';
 import { messageOf, PillionError } from './errors.js';
 import type { NativeAddon, NativeSegment } from './native.js';
 import { invalidArgument, LIBRARY_RUNTIME, timeoutOption } from './options.js';
@@ -45,7 +50,7 @@ const debug = debuglog('pillion');
 
 /** What the sidecar does for each name of the contract that an app may use. */
 export type Handlers<D extends Definitions> = {
-  [N in keyof D as D[N]['kind'] extends 'state' | 'broadcast' ? never : N]: D[N] extends EventDefinition<infer T>
+  [N in keyof D as D[N]['kind'] extends 'state' | 'broadcast' | MetricDefinition['kind'] ? never : N]: D[N] extends EventDefinition<infer T>
     ? (payload: T, context: HandlerContext) => void | Promise<void>
     : D[N] extends MethodDefinition<infer Req, infer Res>
       ? (request: Req, context: HandlerContext) => Res | Promise<Res>
@@ -73,8 +78,8 @@ export type Audience = ((client: ConnectedClient) => boolean) | string;
 
 export interface ServerEvents {
   connect: [client: ConnectedClient];
-  /** All that the client had published was handled. `error` is null unless it broke the protocol. */
-  disconnect: [client: ConnectedClient, error: Error | null];
+  /** All that the client had published was handled; `counters` are its last. `error` is null unless it broke the protocol. */
+  disconnect: [client: ConnectedClient & { counters: ClientCounters }, error: Error | null];
   /** A handler threw or rejected. Without a listener: NODE_DEBUG=pillion shows it. */
   handlerError: [error: unknown, name: string, context: HandlerContext];
   /** A connection was refused, or no connection could be accepted. */
@@ -90,7 +95,9 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
   private readonly contract: Contract<D>;
   private readonly handlers: Handlers<D>;
   private readonly settings: ServerSettings;
-  private readonly counters = newServerCounters();
+  private readonly totals = newServerCounters();
+  private readonly clientCounters: ServerCounters;
+  private readonly messages: ReadonlyMap<string, MessageDefinition>;
   private readonly sessions = new Map<ServerSession, ConnectedClient>();
   private readonly states = new Map<string, ServerState<unknown>>();
   private readonly handshakes = new Set<HandshakeStream>();
@@ -103,12 +110,17 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
     super();
     if (typeof contract?.name !== 'string' || typeof contract.definitions !== 'object')
       throw invalidArgument('serve needs a contract made by contract()');
-    checkHandlers(contract, handlers as Record<string, unknown>);
+    this.messages = new Map(messagesOf(contract.definitions));
+    checkHandlers(contract.name, this.messages, handlers as Record<string, unknown>);
     this.contract = contract;
     this.handlers = handlers;
     this.path = resolveSocketPath(options.path, contract.name);
     this.settings = checkServeOptions(options);
-    for (const [name, { kind, codec }] of Object.entries(contract.definitions)) {
+    this.clientCounters = new ServerCounters((error) => {
+      this.totals.countersBroken++;
+      debug('%s: %s', this.contract.name, messageOf(error));
+    });
+    for (const [name, { kind, codec }] of this.messages) {
       if (kind === 'state') this.states.set(name, this.makeState(name, resolveCodec(codec)));
     }
   }
@@ -150,9 +162,9 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
     for (const [session, client] of this.sessions) {
       if (to !== undefined && !(typeof to === 'string' ? client.clientId === to : to(client))) continue;
       if (session.pushes.pushBroadcast(name, message, definition.slowClient)) sent++;
-      else this.counters.broadcastsDropped++;
+      else this.totals.broadcastsDropped++;
     }
-    this.counters.broadcastsSent += sent;
+    this.totals.broadcastsSent += sent;
     return sent;
   }
 
@@ -185,7 +197,7 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
         isTakeover: predecessor !== null,
         onConnection: (stream) => void this.accept(stream),
         onError: (error) => {
-          this.counters.clientsRefused++;
+          this.totals.clientsRefused++;
           this.emitLater('refused', error);
         },
       });
@@ -210,11 +222,12 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
           addon: settings.transport === 'socket' ? null : settings.addon,
           noShmReason: settings.noShmReason,
           maxRingBytes: settings.maxRingBytes,
+          counters: { addon: settings.addon, noAddonReason: settings.noShmReason, maxBytes: settings.maxCounterBytes },
           timeoutMs: settings.handshakeTimeoutMs,
           closeDescriptor: (descriptor) => settings.addon?.closeDescriptor(descriptor),
           answer: {
             contract: this.contract.name,
-            names: Object.entries(this.contract.definitions).map(([name, { kind, codec }]) => ({
+            names: [...this.messages].map(([name, { kind, codec }]) => ({
               name,
               kind,
               codec: resolveCodec(codec).name,
@@ -235,7 +248,7 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
       this.handshakes.delete(stream);
       stream.destroy();
       if (this.closing !== null) return;
-      this.counters.clientsRefused++;
+      this.totals.clientsRefused++;
       debug('%s: refused a connection: %s', this.contract.name, (error as Error).message);
       this.emitLater('refused', error as Error);
     }
@@ -253,8 +266,8 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
     }
   }
 
-  private begin(stream: HandshakeStream, { hello, peer, segment }: Extract<Welcomed, { kind: 'client' }>): void {
-    const { settings, counters } = this;
+  private begin(stream: HandshakeStream, { hello, peer, segment, counterMemory, noCountersReason }: WelcomedClient): void {
+    const { settings, totals } = this;
     let channel: Channel;
     try {
       channel =
@@ -263,10 +276,12 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
           : shmChannel(settings.addon as NativeAddon, stream as NativeHandshakeStream, segment);
     } catch (error) {
       segment?.close();
+      counterMemory?.close();
       throw error;
     }
-    counters.connections++;
+    totals.connections++;
     const client = { clientId: hello.clientId, peer: { ...peer, runtime: hello.runtime }, transport: channel.transport };
+    const clientCounters = this.clientCounters.open(client, counterMemory, noCountersReason);
     const session = new ServerSession({
       channel,
       ...client,
@@ -277,14 +292,14 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
       maxMessageBytes: settings.maxMessageBytes,
       maxQueuedBytes: settings.maxQueuedBytes,
       exposeStacks: settings.exposeStacks,
-      counters,
+      counters: totals,
       onHandlerError: (error, name, context) => this.onHandlerError(error, name, context),
       onEnd: (error) => {
         this.sessions.delete(session);
         segment?.close();
-        if (error !== null) counters.clientsRefused++;
+        if (error !== null) totals.clientsRefused++;
         debug('%s: client %s left: %s', this.contract.name, client.clientId, error?.message ?? 'hung up');
-        this.emitLater('disconnect', client, error);
+        this.emitLater('disconnect', { ...client, counters: this.clientCounters.close(clientCounters) }, error);
       },
     });
     this.sessions.set(session, client);
@@ -299,7 +314,7 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
   private pushTargets(names: readonly NameEntry[]): Map<string, PushTarget> {
     const targets = new Map<string, PushTarget>();
     for (const [index, { name, kind, codec: codecName }] of names.entries()) {
-      const definition = Object.hasOwn(this.contract.definitions, name) ? this.contract.definitions[name] : undefined;
+      const definition = this.messages.get(name);
       if (definition?.kind !== kind || (kind !== 'state' && kind !== 'broadcast')) continue;
       const own = resolveCodec(definition.codec);
       const codec = own.name === codecName ? own : builtInCodec(codecName);
@@ -310,7 +325,7 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
 
   /** What a name of the client's means here. The client says which codec it uses. */
   private route({ name, kind, codec: codecName }: NameEntry): Route {
-    const definition = Object.hasOwn(this.contract.definitions, name) ? this.contract.definitions[name] : undefined;
+    const definition = this.messages.get(name);
     const unknown = (problem: string): Route => ({ name, kind, handler: null, codec: null, problem });
     if (definition === undefined) return unknown(`the sidecar's contract "${this.contract.name}" has no "${name}"`);
     if (definition.kind !== kind) return unknown(`"${name}" is a ${definition.kind} at the sidecar, a ${kind} at the app`);
@@ -383,11 +398,19 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
     return this;
   }
 
+  /**
+   * The counters of all connected clients as they are now. Read from shared memory: the apps need not be awake, and do not notice. The last ones of a
+   * client that is gone come with the `disconnect` event; `sumCounters` adds up.
+   */
+  counters(): ClientCounters[] {
+    return this.clientCounters.read();
+  }
+
   /** What this server has done. A snapshot. */
   stats(): ServerStats {
-    let { doorbells } = this.counters;
+    let { doorbells } = this.totals;
     for (const session of this.sessions.keys()) doorbells += session.channel.doorbellCount;
-    return { ...this.counters, doorbells, clients: this.sessions.size };
+    return { ...this.totals, doorbells, clients: this.sessions.size };
   }
 }
 
@@ -409,16 +432,20 @@ export async function serve<D extends Definitions>(
   return server;
 }
 
-function checkHandlers({ name: contractName, definitions }: Contract<Definitions>, handlers: Record<string, unknown>): void {
-  const isHandled = (name: string): boolean => definitions[name]?.kind !== 'state' && definitions[name]?.kind !== 'broadcast';
-  for (const name of Object.keys(definitions)) {
-    if (isHandled(name) && typeof handlers?.[name] !== 'function')
+function checkHandlers(
+  contractName: string,
+  messages: ReadonlyMap<string, MessageDefinition>,
+  handlers: Record<string, unknown> | undefined,
+): void {
+  const isTold = (name: string): boolean => messages.get(name)?.kind === 'state' || messages.get(name)?.kind === 'broadcast';
+  for (const name of messages.keys()) {
+    if (!isTold(name) && typeof handlers?.[name] !== 'function')
       throw invalidArgument(`there is no handler for "${name}" of contract "${contractName}"`);
   }
-  for (const name of Object.keys(handlers)) {
-    if (!Object.hasOwn(definitions, name))
-      throw invalidArgument(`contract "${contractName}" has no "${name}", but there is a handler for it`);
-    if (!isHandled(name)) throw invalidArgument(`"${name}" is something that the sidecar tells: it has no handler`);
+  for (const name of Object.keys(handlers ?? {})) {
+    if (isTold(name)) throw invalidArgument(`"${name}" is something that the sidecar tells: it has no handler`);
+    if (!messages.has(name))
+      throw invalidArgument(`contract "${contractName}" has no "${name}" that could be handled, but there is a handler for it`);
   }
 }
 

@@ -47,6 +47,8 @@ export interface ServerStats {
   /** Broadcasts accepted for a client, and those dropped because it did not read fast enough; each client counts. */
   broadcastsSent: number;
   broadcastsDropped: number;
+  /** Clients whose counters are not read any more because their memory broke the protocol. */
+  countersBroken: number;
   /** Handlers that threw or rejected, of events, calls and streams. */
   handlerErrors: number;
   doorbells: number;
@@ -79,6 +81,7 @@ export function newServerCounters(): Omit<ServerStats, 'clients'> {
     streamsHandled: 0,
     broadcastsSent: 0,
     broadcastsDropped: 0,
+    countersBroken: 0,
     handlerErrors: 0,
     doorbells: 0,
   };

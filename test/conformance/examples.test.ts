@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import test from 'ava';
+import { until } from '../helpers/deadline.js';
 
-const example = (file: string): string => fileURLToPath(new URL(`../../examples/hello/${file}`, import.meta.url));
+const example = (file: string, name = 'hello'): string => fileURLToPath(new URL(`../../examples/${name}/${file}`, import.meta.url));
 
 test('the hello example of the README does what it says', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'pillion-'));
@@ -46,6 +47,34 @@ for (const [name, lines] of Object.entries(patterns)) {
     t.true(readFileSync(source, 'utf8').trimEnd().split('\n').length <= 40);
   });
 }
+test('the counters example makes a page for Prometheus of what a killed app has counted', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'pillion-'));
+  const env = { ...process.env, PILLION_SOCKET: join(directory, 's.sock') };
+  const sidecar = spawn(process.execPath, [example('sidecar.js', 'counters')], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  t.teardown(() => {
+    sidecar.kill('SIGKILL');
+    rmSync(directory, { recursive: true });
+  });
+  const url = await new Promise<string>((resolve) => sidecar.stdout.once('data', (chunk) => resolve(String(chunk).trim())));
+  const app = spawn(process.execPath, [example('app.js', 'counters')], { env, stdio: 'inherit' });
+  t.is(await exitCode(app), null);
+  let page = '';
+  await until('the page shows what was counted', async () => {
+    page = await (await fetch(url)).text();
+    return page.includes('orders') && !page.includes('carts');
+  });
+  t.is(
+    page,
+    `orders{country="NZ"} 1000
+checkout_seconds_bucket{le="0.1"} 0
+checkout_seconds_bucket{le="0.5"} 1
+checkout_seconds_bucket{le="1"} 1
+checkout_seconds_bucket{le="+Inf"} 1
+checkout_seconds_sum{} 0.3
+checkout_seconds_count{} 1
+`,
+  );
+});
 
 function exitCode(child: ChildProcess): Promise<number | null> {
   return new Promise((resolve) => child.once('exit', (code) => resolve(code)));

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { MetricText } from '../../src/counters/layout.js';
 import { packageFile } from './root.js';
 
 /** The shapes of test/vectors/*.json, as far as the tests use them. */
@@ -56,7 +57,20 @@ export interface SegmentVectors {
   rings: { name: string; capacity: number; head: number; tail: number; used: number; records: FrameVector[]; image: string }[];
 }
 
-export function vectors<T>(name: 'frames' | 'handshake' | 'segment'): T {
+export interface CounterVectors {
+  memories: {
+    name: string;
+    bytes: number;
+    used: number;
+    metrics: MetricText[];
+    series: { metric: string; kind: MetricText['kind']; labels: Record<string, string>; numbers: number[] }[];
+    image: string;
+    /** The bound of the last bucket is null here. */
+    snapshot: Record<string, unknown>[];
+  }[];
+}
+
+export function vectors<T>(name: 'frames' | 'handshake' | 'segment' | 'counters'): T {
   return JSON.parse(readFileSync(packageFile(`test/vectors/${name}.json`), 'utf8')) as T;
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the golden byte vectors frames.json, handshake.json and segment.json beside this file.
+"""Writes the golden byte vectors frames.json, handshake.json, segment.json and counters.json beside this file.
 
 The bytes come from the rules in docs/protocol.md by plain struct.pack, and from no implementation of the protocol.
 `generate.py --check` writes nothing and fails if a file differs from what would be written.
@@ -211,10 +211,13 @@ def handshakes():
         handshake("HELLO without shared memory", 1, 1, 1, socket_only),
         handshake("HELLO from the future that still speaks version 1", 1, 1, 3,
                   {**hello, "features": ["tracing"], "colour": {"unknown": ["fields", "are", "ignored"]}}),
+        handshake("HELLO with counters", 1, 1, 1, {**hello, "counters": {"bytes": 65536}}),
+        handshake("HELLO with counters that cannot be shared", 1, 1, 1, {**hello, "noCountersReason": "no memfd"}),
         handshake("HELLO of a takeover", 1, 1, 1, {**hello, "names": [], "transports": ["socket"], "takeover": True}),
         handshake("WELCOME with shared memory", 2, 1, 1, welcome),
         handshake("WELCOME without shared memory", 2, 1, 1,
                   {**welcome, "transport": "socket", "reason": "no descriptor came with HELLO"}),
+        handshake("WELCOME without counters", 2, 1, 1, {**welcome, "noCountersReason": "no interest"}),
     ] + [
         handshake(f"REFUSE {code}", 3, 1, 1, {"code": f"ERR_PILLION_{code}", "message": message})
         for code, message in (
@@ -293,6 +296,66 @@ def rings():
     ]
 
 
+# --- counters ----------------------------------------------------------------------------------------------------
+
+
+def compact(value):
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+
+
+def entry(kind, number, cells, text):
+    """Header, cells, text, zeros to a multiple of 64."""
+    data = struct.pack("<4I", 0, kind, len(text), number) + struct.pack(f"<{len(cells)}d", *cells) + text
+    while len(data) % 64:
+        data += b"\0"
+    return struct.pack("<I", len(data)) + data[4:]
+
+
+def counters(name, size, metrics, series):
+    """A memory in which each metric stands right before its first series. `series` are (metric, labels, numbers)."""
+    image, order, listed, snapshot = b"", [], [], []
+    for index, values, numbers in series:
+        metric = metrics[index]
+        if index not in order:
+            order.append(index)
+            image += entry(1, 0, [], compact(metric))
+        told = {key: metric[key] for key in ("name", "kind", "help", "unit")}
+        told["labels"] = dict(zip(metric["labels"], values))
+        if metric["kind"] == "histogram":
+            bounds = [float("-inf"), *metric["buckets"], float("inf")]
+            counts = [sum(low < number <= high for number in numbers) for low, high in zip(bounds, bounds[1:])]
+            cells = [sum(numbers), *counts]
+            told.update(count=len(numbers), sum=sum(numbers), buckets=[
+                {"le": bound, "count": sum(counts[:position + 1])}
+                for position, bound in enumerate([*metric["buckets"], None])])
+        else:
+            cells = [sum(numbers)]
+            told["value"] = sum(numbers)
+        image += entry(2, order.index(index), cells, compact(values))
+        listed.append({"metric": metric["name"], "kind": metric["kind"], "labels": told["labels"], "numbers": numbers})
+        snapshot.append(told)
+    header = struct.pack("<4I", 0x434E4C50, 1, size, 128) + bytes(48) + struct.pack("<I", len(image)) + bytes(60)
+    return {"name": name, "bytes": size, "used": len(image), "metrics": metrics, "series": listed,
+            "image": (header + image).hex(), "snapshot": snapshot}
+
+
+def memories():
+    requests = {"name": "requests", "kind": "counter", "labels": ["method", "status"], "help": "Requests served", "unit": ""}
+    inflight = {"name": "inflight", "kind": "gauge", "labels": [], "help": "", "unit": "requests"}
+    latency = {"name": "latency", "kind": "histogram", "labels": ["route"], "buckets": [0.125, 0.5, 1, 2.5], "help": "",
+               "unit": "seconds"}
+    narrow = {"name": "n", "kind": "histogram", "labels": [], "buckets": [-1.5], "help": "é€😀", "unit": ""}
+    return [
+        counters("nothing counted yet", 4096, [requests], []),
+        counters("one gauge below zero", 4096, [inflight], [(0, [], [3, -5.25])]),
+        counters("one metric, three sets of labels", 8192, [requests], [
+            (0, ["GET", "200"], [1, 1, 0.5]), (0, ["", "ünïcödé \"quoted\""], []), (0, ["PUT", "x" * 256], [2**53 - 1])]),
+        counters("all kinds, in the order of their first use", 65536, [requests, inflight, latency, narrow], [
+            (2, ["/"], [0.125, 0.25, 0.5, 1, 2, 4, -1]), (1, [], [7]), (0, ["GET", "200"], [12]), (2, ["/é"], []),
+            (3, [], [-2, -1.5, -1])]),
+    ]
+
+
 # --- files -------------------------------------------------------------------------------------------------------
 
 ABOUT = "Generated by generate.py from docs/protocol.md. All byte strings are hexadecimal; offsets of words are in hex."
@@ -305,6 +368,7 @@ def files():
             "reject": {"ringCapacity": 262144, "records": reject()},
         },
         "handshake.json": {"about": ABOUT, "version": 1, "messages": handshakes()},
+        "counters.json": {"about": ABOUT, "version": 1, "memories": memories()},
         "segment.json": {
             "about": ABOUT, "version": 1, "controlWords": {key: f"0x{value:03x}" for key, value in CONTROL.items()},
             "names": NAMES,
