@@ -12,12 +12,12 @@ const streamBytes = 8 * 2 ** 20;
 const fewestItems = 16;
 const mostItems = 16_384;
 /** Of what takes some nanoseconds: as many between two readings of the clock. */
-const readsPerSample = 1_024;
+const tightPerSample = 1_024;
 
 /** How many operations the row counts for one that is issued, or for one sample of those that are too short; undefined: that depends. */
 export function operationsIn({ pattern, payloadBytes, clients }: Lane): number | undefined {
   if (pattern === 'stream' || pattern === 'upload') return itemsPerStream(payloadBytes);
-  if (pattern === 'read') return readsPerSample;
+  if (pattern === 'read' || pattern === 'count') return tightPerSample;
   return pattern === 'fan-out' ? clients : undefined;
 }
 
@@ -87,6 +87,19 @@ export function read(lane: Lane, link: Link, numbering: Numbering): Exchange {
     check(account) {
       if ((account as Account | undefined)?.id !== id) throw new Error(`value ${id} was set, and another one read`);
     },
+  };
+}
+
+/** The sidecar has to find as many as were counted. */
+export function count(lane: Lane, link: Link, numbering: Numbering): Exchange {
+  const add = offered(lane, link.count);
+  return {
+    isSync: true,
+    issue() {
+      numbering.sent++;
+      add();
+    },
+    check() {},
   };
 }
 

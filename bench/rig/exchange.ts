@@ -1,5 +1,5 @@
 import type { Link } from '../transports/transport.js';
-import { fanOut, read, stream, upload } from './conversation.js';
+import { count, fanOut, read, stream, upload } from './conversation.js';
 import type { Lane, Pattern } from './lane.js';
 import { offered } from './offered.js';
 import type { Account } from './payload.js';
@@ -45,6 +45,7 @@ const creators: Record<Exclude<Pattern, 'fan-out'>, Create> = {
   stream,
   upload,
   read,
+  count,
   'beside-upload': call,
   crowd: call,
 };

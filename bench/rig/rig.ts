@@ -27,6 +27,7 @@ const ownLoops: Partial<Record<Pattern, Loop>> = {
   stream: bulkLoop,
   upload: bulkLoop,
   read: tightLoop,
+  count: tightLoop,
   'fan-out': fanOutLoop,
 };
 const arrivalTimeoutMs = 5_000;

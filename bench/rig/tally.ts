@@ -88,6 +88,12 @@ export class Tally {
     return account;
   }
 
+  /** What the app has counted so far, from the beginning: nothing that arrives one by one. */
+  counted(total: number): void {
+    this.#received = total;
+    this.#sequenceSum = (total * (total + 1)) / 2;
+  }
+
   /** Tells all clients what a request asks for, with `push`, which returns how many it reached. The answer says what each of them cost. */
   tell(request: Uint8Array, push: (news: Uint8Array) => number): Uint8Array {
     const news = this.answer(request);

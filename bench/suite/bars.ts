@@ -138,6 +138,7 @@ export const bars: readonly Bar[] = [
   { ...flowing, ...large, what: 'stream of 1 KiB items / uds', scenario: 'stream', baseline: 'uds', value: timesRate },
   { ...flowing, ...large, what: 'upload of 1 KiB items / uds', scenario: 'upload', baseline: 'uds', value: timesRate },
   { ...flowing, what: 'reading a state', scenario: 'read', value: p50, unit: 'us', atMost: 0.05 },
+  { ...flowing, what: 'adding to a counter', scenario: 'count', value: p50, unit: 'us', atMost: 0.02 },
   { ...flowing, what: 'broadcast to 100 clients, for each', scenario: 'fan-out', value: p50, unit: 'us', atMost: 1.5 },
   {
     ...flowing,

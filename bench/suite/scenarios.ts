@@ -50,6 +50,7 @@ const conversations: readonly Scenario[] = [
   scenario('payload-sweep', ['shm', 'uds'], { ...held, payloadBytes: 16 * miB }),
   scenario('fan-out', ['shm'], { ...held, pattern: 'fan-out', payloadBytes: 256, clients: 100 }),
   scenario('read', ['shm', 'socket', 'function'], { pattern: 'read', payloadBytes: accountBytes }),
+  scenario('count', ['shm', 'function'], { pattern: 'count', payloadBytes: 8 }),
   scenario('beside-upload', ['shm', 'http'], { pattern: 'beside-upload', ratePerSec: 1_000 }),
   ...sweep('crowd', 'idleClients', [0, 1_000], ['shm'], crowd),
   ...sweep('stream', 'payloadBytes', [64, kiB], ['shm', 'socket', 'uds'], stream),

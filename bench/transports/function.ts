@@ -11,11 +11,13 @@ export const functionCall: Transport = {
       return result;
     };
     let value: Account | undefined;
+    let total = 0;
     return {
       async publish(account) {
         value = intact(tally.publish(account));
       },
       read: () => value,
+      count: () => tally.counted(++total),
       call: async (payload) => intact(tally.answer(payload)),
       lookup: async (request) => intact(tally.lookup(request)),
       callSync: (payload) => intact(tally.answer(payload)),

@@ -1,4 +1,4 @@
-import type { Server } from '../../src/index.js';
+import type { ClientCounters, Server } from '../../src/index.js';
 import type { Account } from '../rig/payload.js';
 import type { Tally } from '../rig/tally.js';
 import { packRange, unpackRange } from './frames.js';
@@ -6,9 +6,9 @@ import type { Wait, WantedTransport } from './pillion-library.js';
 import { connectOver, library, socketPathIn } from './pillion-library.js';
 import type { Link, Place, Service } from './transport.js';
 
-/** Streams, uploads, states and broadcasts. Loaded when they are measured: a build that is compared with this one may not have them. */
+/** Streams, uploads, states, broadcasts and counters. Loaded when they are measured: a build that is compared with this one may not have them. */
 
-const { broadcast, contract, method, serve, state, stream, upload } = library;
+const { broadcast, contract, counter, method, serve, state, stream, sumCounters, upload } = library;
 
 const confirmation = new Uint8Array(1);
 const raw = { codec: 'raw' } as const;
@@ -20,6 +20,7 @@ const conversation = contract('bench-conversation', {
   account: state<Account>(),
   tell: method<Uint8Array, Uint8Array>(raw),
   news: broadcast<Uint8Array>(raw),
+  requests: counter(),
 });
 
 export async function serveConversation(place: Place, tally: Tally, wait: Wait): Promise<Service> {
@@ -35,7 +36,18 @@ export async function serveConversation(place: Place, tally: Tally, wait: Wait):
     tell: (request: Uint8Array) => tally.tell(request, (news) => server.broadcast('news', news)),
   };
   const server: Server<typeof conversation.definitions> = await serve(conversation, handlers, { path, wait });
-  return { address: path, close: () => server.close() };
+  return {
+    address: path,
+    async collect() {
+      if (place.pattern === 'count') tally.counted(requestsIn(server.counters()));
+    },
+    close: () => server.close(),
+  };
+}
+
+function requestsIn(clients: readonly ClientCounters[]): number {
+  const found = sumCounters(clients).find(({ name }) => name === 'requests');
+  return found && 'value' in found ? found.value : 0;
 }
 
 export async function openConversation(path: string, wanted: WantedTransport, wait: Wait): Promise<Link> {
@@ -48,6 +60,7 @@ export async function openConversation(path: string, wanted: WantedTransport, wa
     upload: async (items) => void (await client.upload('take', items)),
     publish: (account) => client.call('publish', account),
     read: () => client.state('account').value,
+    count: () => client.counter('requests').add(1),
     hear: (listener) => void client.subscribe('news', listener),
     tell: (request) => client.call('tell', request),
     flush: () => client.flush(),

@@ -19,7 +19,7 @@ export const shmPark = over('shm', 'park');
 export const shmSpin = over('shm', 'spin');
 export const socket = over('socket', 'adaptive');
 
-const conversations: readonly Place['pattern'][] = ['stream', 'upload', 'read', 'fan-out', 'beside-upload'];
+const conversations: readonly Place['pattern'][] = ['stream', 'upload', 'read', 'count', 'fan-out', 'beside-upload'];
 
 function over(wanted: WantedTransport, wait: Wait): Transport {
   return {

@@ -67,6 +67,8 @@ export interface Link {
   /** Has the sidecar change a state; resolves when `read` gives the new value. */
   publish?(account: Account): Promise<void>;
   read?(): Account | undefined;
+  /** Adds one to a number that the sidecar reads whenever it wants to. */
+  count?(): void;
   /** Calls back for everything that the sidecar tells all clients. */
   hear?(listener: (news: Uint8Array) => void): void;
   /** Has the sidecar tell all clients something, through `tally.tell`; the answer is what that returns. */
