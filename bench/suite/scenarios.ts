@@ -51,8 +51,8 @@ const conversations: readonly Scenario[] = [
   scenario('fan-out', ['shm'], { ...held, pattern: 'fan-out', payloadBytes: 256, clients: 100 }),
   scenario('read', ['shm', 'socket', 'function'], { pattern: 'read', payloadBytes: accountBytes }),
   scenario('count', ['shm', 'function'], { pattern: 'count', payloadBytes: 8 }),
-  scenario('beside-upload', ['shm', 'http'], { pattern: 'beside-upload', ratePerSec: 1_000 }),
-  ...sweep('crowd', 'idleClients', [0, 1_000], ['shm'], crowd),
+  scenario('beside-upload', ['shm', 'http'], { ...held, pattern: 'beside-upload', ratePerSec: 1_000 }),
+  ...sweep('crowd', 'idleClients', [0, 1_000], ['shm'], { ...held, ...crowd }),
   ...sweep('stream', 'payloadBytes', [64, kiB], ['shm', 'socket', 'uds'], stream),
 ];
 
@@ -168,11 +168,16 @@ export function planFor(effort: Effort, conditions: Conditions): RoundPlan {
 
 function planOfPace({ plans, held: own }: Effort, conditions: Conditions): RoundPlan {
   const pace = paceOf(conditions);
-  return own && conditions.placement === 'held' && (pace === 'flowing' || pace === 'gapped') ? own.plans[pace] : plans[pace];
+  return (hasHeldPlan(conditions) && own?.plans[pace as keyof typeof own.plans]) || plans[pace];
 }
 
-export function roundsFor({ rounds, held: own }: Effort, { placement }: Conditions): number {
-  return own && placement === 'held' ? own.rounds : rounds;
+export function roundsFor({ rounds, held: own }: Effort, conditions: Conditions): number {
+  return own && hasHeldPlan(conditions) ? own.rounds : rounds;
+}
+
+/** The others last long anyway. */
+function hasHeldPlan(conditions: Conditions): boolean {
+  return conditions.placement === 'held' && ['flowing', 'gapped'].includes(paceOf(conditions));
 }
 
 export const full: Effort = {
