@@ -18,7 +18,7 @@ The suite, or a part of it:
 
 A case of your own, as soon as one of these is given:
   --payload BYTES        length of the message, at least ${leastPayloadBytes} (64)
-  --pattern NAME         call: awaited, same length back; event: one way (call)
+  --pattern NAME         call: awaited, same length back; event: one way; stream, upload: items to the app or from it (call)
   --rate PER_SECOND      open loop: messages start at planned times, and latency counts from then
   --gap MICROSECONDS     closed loop with a rest after each answer (0)
   --clients NUMBER       connections of the app (1)
@@ -132,7 +132,7 @@ function suiteRequest(values: Values, wanted: readonly string[] | undefined): Pi
 function ownRequest(values: Values, transports: readonly string[]): Pick<Request, 'scenarios' | 'effort' | 'withOverhead'> {
   const conditions: Partial<Conditions> = {
     payloadBytes: wholeNumber('payload', values.payload, 64, leastPayloadBytes, 2 ** 30),
-    pattern: oneOf<Pattern>('pattern', values.pattern, 'call', ['call', 'event']),
+    pattern: oneOf<Pattern>('pattern', values.pattern, 'call', ['call', 'event', 'stream', 'upload']),
     ratePerSec: number('rate', values.rate, 0, 1, 1e6),
     gapUs: number('gap', values.gap, 0, 0, 1e6),
     clients: wholeNumber('clients', values.clients, 1, 1, 1_000),
@@ -148,7 +148,7 @@ function ownRequest(values: Values, transports: readonly string[]): Pick<Request
   if (conditions.placement !== 'free' && alone !== undefined)
     throw new Error(`--placement=${conditions.placement} needs a sidecar process that can be placed, and ${alone} has none`);
   const plan = { runInMs: 500, warmupMs: 200, durationMs };
-  const plans = { flowing: plan, gapped: plan, open: plan, idle: plan };
+  const plans = { flowing: plan, gapped: plan, open: plan, idle: plan, crowd: plan };
   const budgetMs = 60_000 + transports.length * (rounds * (durationMs + 10_000) + 10_000);
   const { held: _, ...rest } = full;
   const effort = { ...rest, plans, rounds, budgetMs, includes: () => true };

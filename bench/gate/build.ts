@@ -61,6 +61,7 @@ function laneOf({ conditions }: Metric, directory: string): Lane {
     gapUs: 0,
     ratePerSec: 0,
     clients: 1,
+    idleClients: 0,
     busyShare: 0,
     cpuLoad: false,
     placement: isApart ? 'apart' : 'together',

@@ -79,11 +79,12 @@ export function formatGap(us: number): string {
 }
 
 /** What distinguishes a row from an undisturbed closed loop of one client. */
-export function conditionsOf({ gapUs, ratePerSec, clients, busyShare, cpuLoad, placement }: Row): string {
+export function conditionsOf({ gapUs, ratePerSec, clients, idleClients, busyShare, cpuLoad, placement }: Row): string {
   const parts = [
     gapUs > 0 && `gap ${formatGap(gapUs)}`,
     ratePerSec > 0 && `${formatNumber(ratePerSec)}/s`,
     clients > 1 && `${clients} clients`,
+    idleClients > 0 && `beside ${idleClients} idle`,
     busyShare > 0 && `app busy ${Math.round(busyShare * 100)} %`,
     cpuLoad && 'busy CPUs',
     placement !== 'free' && placement,
@@ -94,6 +95,10 @@ export function conditionsOf({ gapUs, ratePerSec, clients, busyShare, cpuLoad, p
 const noteUnits: Record<string, string> = {
   doorbellsPer1000: 'doorbells per 1,000',
   mibPerSec: 'MiB/s',
+  uploadMibPerSec: 'MiB/s uploaded',
+  quietP50Us: 'µs p50 alone',
+  quietP99Us: 'µs p99 alone',
+  idleSidecarCpuMs: 'ms CPU of the idle sidecar',
   cpuMs: 'ms CPU',
   idleMs: 'ms idle',
   sleeps: 'sleeps',

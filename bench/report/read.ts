@@ -29,7 +29,7 @@ export function readResult(path: string): Result {
 function complete(result: Result): Result {
   return {
     ...result,
-    rows: result.rows.map((row) => ({ ...row, opsPerSecRounds: row.opsPerSecRounds ?? [] })),
+    rows: result.rows.map((row) => ({ ...row, idleClients: row.idleClients ?? 0, opsPerSecRounds: row.opsPerSecRounds ?? [] })),
     verdicts: result.verdicts.map((verdict) => ({ ...verdict, placement: verdict.placement ?? 'free', rounds: verdict.rounds ?? [] })),
   };
 }

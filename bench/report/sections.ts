@@ -6,6 +6,7 @@ import { limitChart } from './limit-chart.js';
 import { overheadChart } from './overhead-chart.js';
 import { percentileChart } from './percentile-chart.js';
 import { rateChart } from './rate-chart.js';
+import { streamChart } from './stream-chart.js';
 import { eventLatencyChart, gapChart, payloadChart } from './sweep-charts.js';
 
 /** Everything the report draws, in the order in which a reader asks. */
@@ -16,6 +17,7 @@ export function chartsOf(result: Result): Chart[] {
     gapChart(result),
     rateChart(result),
     payloadChart(result),
+    streamChart(result),
     allCallsChart(result),
     percentileChart(result),
     eventLatencyChart(result),

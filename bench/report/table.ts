@@ -70,11 +70,12 @@ function formatRows(rows: readonly Row[], shown: readonly Column[]): string {
 }
 
 /** What distinguishes the row from an undisturbed closed loop with one client. */
-export function conditions({ gapUs, ratePerSec, clients, busyShare, cpuLoad, placement }: Row): string {
+export function conditions({ gapUs, ratePerSec, clients, idleClients, busyShare, cpuLoad, placement }: Row): string {
   const parts = [
     gapUs > 0 && `gap ${gapUs} us`,
     ratePerSec > 0 && `${ratePerSec}/s`,
     clients > 1 && `${clients} clients`,
+    idleClients > 0 && `beside ${idleClients} idle`,
     busyShare > 0 && `app busy ${busyShare * 100} %`,
     cpuLoad && 'busy CPUs',
     placement !== 'free' && placement,
@@ -116,6 +117,10 @@ const plain = { head: [], border: [], compact: true };
 const noteUnits: Record<string, string> = {
   doorbells: 'doorbells',
   mibPerSec: 'MiB/s',
+  uploadMibPerSec: 'MiB/s uploaded',
+  quietP50Us: 'us p50 alone',
+  quietP99Us: 'us p99 alone',
+  idleSidecarCpuMs: 'ms CPU of the idle sidecar',
   cpuMs: 'ms CPU',
   sleeps: 'sleeps',
   sharedKiB: 'KiB shared',

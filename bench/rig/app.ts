@@ -5,9 +5,11 @@ import { loadTransport } from '../transports/index.js';
 import type { Link, Place } from '../transports/transport.js';
 import { Child } from './child.js';
 import { holdApart, usableCpus } from './cpus.js';
+import { Crowd } from './crowd.js';
 import type { Lane } from './lane.js';
 import { answerParent } from './questions.js';
 import { Rig } from './rig.js';
+import { uploadItemBytes } from './uploads.js';
 
 const startTimeoutMs = 15_000;
 /** The exit of a process is reported later than the end of its connections. */
@@ -15,6 +17,7 @@ const deathNoticeMs = 200;
 
 let peer: Child | undefined;
 let links: Link[] = [];
+let crowd: Crowd | undefined;
 let rig: Rig | undefined;
 
 answerParent({
@@ -28,8 +31,9 @@ answerParent({
     }
     const connect = () => transport.connect(place, address);
     links = await unlessPeerDies(Promise.all(Array.from({ length: lane.clients }, connect)));
+    if (lane.idleClients > 0) crowd = await unlessPeerDies(Crowd.gather(lane.transport, place, address, lane.idleClients));
     if (lane.placement === 'held') holdApart();
-    rig = new Rig(lane, links, peer, connect);
+    rig = new Rig(lane, links, { peer, crowd, openAnother: connect });
     return peer?.pid ?? null;
   },
   async round(plan) {
@@ -38,6 +42,7 @@ answerParent({
   },
   async close() {
     await Promise.all(links.map((link) => link.close()));
+    await crowd?.end();
     await peer?.end();
     setImmediate(() => process.exit());
     return null;
@@ -46,8 +51,9 @@ answerParent({
 
 function placeOf(lane: Lane): Place {
   const { directory, payloadBytes, pattern, clients, ratePerSec, gapUs } = lane;
-  const oneWay = pattern === 'event' || pattern === 'send';
-  return { directory, payloadBytes, pattern, oneWay, clients, openLoop: ratePerSec > 0, gapUs };
+  const oneWay = pattern === 'event' || pattern === 'send' || pattern === 'upload';
+  const itemBytes = pattern === 'beside-upload' ? uploadItemBytes : payloadBytes;
+  return { directory, payloadBytes, itemBytes, pattern, oneWay, clients, openLoop: ratePerSec > 0, gapUs };
 }
 
 /** This process was already pinned by whoever started it. */

@@ -1,8 +1,9 @@
 import type { Link } from '../transports/transport.js';
-import type { Lane } from './lane.js';
+import { count, fanOut, read, stream, upload } from './conversation.js';
+import type { Lane, Pattern } from './lane.js';
+import { offered } from './offered.js';
 import type { Account } from './payload.js';
-import { makeLine, makeLookup, replyMark, requestMark, stamp, stampPlanned, verify, verifyAccount } from './payload.js';
-import { Unavailable } from './questions.js';
+import { blankPayload, makeLine, makeLookup, replyMark, requestMark, stamp, stampPlanned, verify, verifyAccount } from './payload.js';
 
 /** Numbers the messages of all clients of a lane. */
 export interface Numbering {
@@ -19,14 +20,35 @@ export interface Exchange {
   issue(plannedUs: number): unknown;
   /** Of the oldest operation that was issued and not checked. */
   check(reply: unknown): void;
+  /** Between samples: changes what is read. */
+  renew?(): Promise<void>;
   /** `issue` returns the reply itself; the loop must not await it. */
   readonly isSync: boolean;
 }
 
-export function createExchange(lane: Lane, link: Link, numbering: Numbering): Exchange {
-  const create = { call, lookup, 'call-sync': callSync, send, event, idle: call }[lane.pattern];
-  return create(lane, link, numbering);
+/** One for each link, but for what all of them do together. */
+export function createExchanges(lane: Lane, links: readonly Link[], numbering: Numbering): Exchange[] {
+  const { pattern } = lane;
+  if (pattern === 'fan-out') return [fanOut(lane, links, numbering)];
+  return links.map((link) => creators[pattern](lane, link, numbering));
 }
+
+type Create = (lane: Lane, link: Link, numbering: Numbering) => Exchange;
+
+const creators: Record<Exclude<Pattern, 'fan-out'>, Create> = {
+  call,
+  lookup,
+  'call-sync': callSync,
+  send,
+  event,
+  idle: call,
+  stream,
+  upload,
+  read,
+  count,
+  'beside-upload': call,
+  crowd: call,
+};
 
 function call(lane: Lane, link: Link, numbering: Numbering): Exchange {
   const operate = offered(lane, link.call);
@@ -51,7 +73,7 @@ function callSync(lane: Lane, link: Link, numbering: Numbering): Exchange {
 
 /** One outstanding operation, so one payload is enough. */
 function echo(lane: Lane, operate: (payload: Uint8Array) => unknown, isSync: boolean, numbering: Numbering): Exchange {
-  const payload = makePayload(lane);
+  const payload = blankPayload(lane.payloadBytes);
   let sequence = 0;
   return {
     isSync,
@@ -101,7 +123,7 @@ function send(lane: Lane, link: Link, numbering: Numbering): Exchange {
 /** One that was not accepted keeps its number and is offered again. */
 function event(lane: Lane, link: Link, numbering: Numbering): Exchange {
   const operate = offered(lane, link.event);
-  const payload = makePayload(lane);
+  const payload = blankPayload(lane.payloadBytes);
   const isOpenLoop = lane.ratePerSec > 0;
   return {
     isSync: true,
@@ -116,16 +138,6 @@ function event(lane: Lane, link: Link, numbering: Numbering): Exchange {
   };
 }
 
-function offered<T>(lane: Lane, operation: T | undefined): T {
-  if (operation === undefined) throw new Unavailable(`${lane.transport} offers no ${lane.pattern}`);
-  return operation;
-}
-
-/** Not from Buffer's pool: its neighbours would share the cache lines. */
-function makePayload(lane: Lane): Uint8Array {
-  return Buffer.alloc(lane.payloadBytes, 0x70);
-}
-
 /** A payload belongs to its call until that has settled. */
 class Payloads {
   readonly #lane: Lane;
@@ -136,7 +148,7 @@ class Payloads {
   }
 
   take(): Uint8Array {
-    return this.#free.pop() ?? makePayload(this.#lane);
+    return this.#free.pop() ?? blankPayload(this.#lane.payloadBytes);
   }
 
   give(payload: Uint8Array): void {

@@ -2,8 +2,26 @@
 
 import type { Latency } from './histogram.js';
 
-/** `event`: raw bytes, one way. `send`: a log line, one way; what counts is the cost on the app's thread. */
-export type Pattern = 'call' | 'lookup' | 'call-sync' | 'send' | 'event' | 'idle';
+/**
+ * `event`: raw bytes, one way. `send`: a log line, one way; what counts is the cost on the app's thread. `stream`, `upload`: items to the app, or from
+ * it. `read`: the value of a state. `count`: a number that the
+ * sidecar can read. `fan-out`: one broadcast to all clients, seen from the sidecar. `beside-upload`: calls, alone and then while
+ * the same connection uploads. `crowd`: nothing for half of the time, then calls.
+ */
+export type Pattern =
+  | 'call'
+  | 'lookup'
+  | 'call-sync'
+  | 'send'
+  | 'event'
+  | 'idle'
+  | 'stream'
+  | 'upload'
+  | 'read'
+  | 'count'
+  | 'fan-out'
+  | 'beside-upload'
+  | 'crowd';
 
 /**
  * `free`: the scheduler decides. `held`: both start free, and each side is then held on a CPU of its own, as a scheduler with idle CPUs would leave
@@ -22,6 +40,8 @@ export interface Conditions {
   ratePerSec: number;
   /** Connections of the one app process; each has a loop of its own. */
   clients: number;
+  /** Connections beside those, of other processes, that do nothing. */
+  idleClients: number;
   /** Share of its time in which the app's event loop does something else. */
   busyShare: number;
   /** One other process for each CPU wants all of it. */

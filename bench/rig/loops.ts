@@ -2,6 +2,7 @@ import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { Bench } from 'tinybench';
 import type { Exchange } from './exchange.js';
 import type { LatencyRecorder } from './histogram.js';
+import { plannedOf } from './payload.js';
 
 /** How the operations of a round follow one another. All loops verify every operation and return how many they did. */
 export interface Timing {
@@ -21,6 +22,7 @@ const longestWithoutTurnMs = 5;
 const sendsPerBurst = 64;
 const sendsPerDrain = 1_024;
 const eventsPerTurn = 1_024;
+const samplesPerValue = 16;
 /** Node's timers can't wait for less. */
 const shortestSleepUs = 1_000;
 
@@ -109,6 +111,48 @@ export const eventLoop: Loop = async (exchange, { durationMs, drain }) => {
       else await drain();
     }
     await turn();
+  }
+  return count;
+};
+
+/** Of what is many operations in one, a whole stream: samples are the share of each. */
+export const bulkLoop: Loop = async (exchange, { durationMs, batch }, recorder) => {
+  const end = performance.now() + durationMs;
+  let count = 0;
+  for (let begun = performance.now(); begun < end; begun = performance.now()) {
+    exchange.check(await exchange.issue(0));
+    recorder.record(((performance.now() - begun) * 1_000) / batch);
+    count += batch;
+  }
+  return count;
+};
+
+/** What takes nanoseconds and asks nobody. Another value is read in each turn of the event loop. */
+export const tightLoop: Loop = async (exchange, { durationMs, batch }, recorder) => {
+  const end = performance.now() + durationMs;
+  let count = 0;
+  while (performance.now() < end) {
+    await exchange.renew?.();
+    for (let sample = 0; sample < samplesPerValue; sample++) {
+      const begun = performance.now();
+      for (let i = 0; i < batch; i++) exchange.check(exchange.issue(0));
+      recorder.record(((performance.now() - begun) * 1_000) / batch);
+      count += batch;
+    }
+    await turn();
+  }
+  return count;
+};
+
+/** One message to all, then the next when everybody has it. What it cost for each of them is in the sidecar's answer. */
+export const fanOutLoop: Loop = async (exchange, { durationMs, batch }, recorder) => {
+  const end = performance.now() + durationMs;
+  let count = 0;
+  while (performance.now() < end) {
+    const reply = (await exchange.issue(0)) as Uint8Array;
+    exchange.check(reply);
+    recorder.record(plannedOf(reply), batch);
+    count += batch;
   }
   return count;
 };

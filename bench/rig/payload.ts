@@ -24,6 +24,12 @@ export interface Account {
   active: boolean;
 }
 
+/** Of the items of one stream, by their numbers. */
+export interface Range {
+  first: number;
+  count: number;
+}
+
 export type Mark = number;
 export const requestMark: Mark = 0x2545f491;
 export const replyMark: Mark = 0x6c8e9cf5;
@@ -35,6 +41,11 @@ const plannedOffset = 4;
 
 /** The shortest payload that has room for sequence number, planned time and check word. */
 export const leastPayloadBytes = 16;
+
+/** Not from Buffer's pool: its neighbours would share the cache lines. */
+export function blankPayload(length: number): Uint8Array {
+  return Buffer.alloc(length, 0x70);
+}
 
 export function stamp(bytes: Uint8Array, sequence: number, mark: Mark): void {
   const last = bytes.length - 4;

@@ -24,7 +24,11 @@ export interface Questions {
   report: [null, PeerReport];
   /** App to sidecar: how many bytes live on your heap? */
   heap: [null, number];
-  /** To either: finish and exit. */
+  /** App to a process of the crowd: open so many connections and let them be. */
+  gather: [{ transport: string; place: Place; address: string; count: number }, null];
+  /** App to a process of the crowd: one call on each connection, numbered from `first` on. */
+  wake: [{ first: number }, null];
+  /** To each of them: finish and exit. */
   close: [null, null];
 }
 

@@ -2,24 +2,43 @@ import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import type { Link } from '../transports/transport.js';
 import { occupyLoop } from './busy.js';
 import type { Child } from './child.js';
+import { operationsIn } from './conversation.js';
+import type { Crowd } from './crowd.js';
 import type { Exchange, Numbering } from './exchange.js';
-import { createExchange } from './exchange.js';
+import { createExchanges } from './exchange.js';
 import type { Latency } from './histogram.js';
 import { LatencyRecorder } from './histogram.js';
 import { measureIdle } from './idle.js';
-import type { Lane, Outcome, RoundPlan } from './lane.js';
+import type { Lane, Outcome, Pattern, RoundPlan } from './lane.js';
 import type { Loop } from './loops.js';
-import { burstLoop, closedLoop, eventLoop, pacedLoop } from './loops.js';
+import { bulkLoop, burstLoop, closedLoop, eventLoop, fanOutLoop, pacedLoop, tightLoop } from './loops.js';
 import { openLoop } from './open-loop.js';
 import type { PeerReport } from './questions.js';
 import { Unavailable } from './questions.js';
+import { Uploads } from './uploads.js';
 import { takeUsage } from './usage.js';
 
 /** Above this a single operation is long enough to be timed alone. */
 const batchBelowUs = 20;
 const batchLength = 16;
+/** Of patterns that can't have a gap, or have one by themselves. */
+const ownLoops: Partial<Record<Pattern, Loop>> = {
+  event: eventLoop,
+  stream: bulkLoop,
+  upload: bulkLoop,
+  read: tightLoop,
+  count: tightLoop,
+  'fan-out': fanOutLoop,
+};
 const arrivalTimeoutMs = 5_000;
 const peerTimeoutMs = 20_000;
+
+/** Who else is there. */
+interface Company {
+  peer: Child | undefined;
+  crowd: Crowd | undefined;
+  openAnother(): Promise<Link>;
+}
 
 /** The app's side of one lane: warms up, runs the loop, and holds what was sent against what the sidecar received. */
 export class Rig {
@@ -28,26 +47,42 @@ export class Rig {
   readonly #peer: Child | undefined;
   readonly #openAnother: () => Promise<Link>;
   readonly #numbering: Numbering = { sent: 0 };
+  readonly #crowd: Crowd | undefined;
   #exchanges: Exchange[] = [];
+  #uploads: Uploads | undefined;
   /** Decided once, so that the rounds of a lane stay comparable. */
   #batch: number | undefined;
 
-  constructor(lane: Lane, links: readonly Link[], peer: Child | undefined, openAnother: () => Promise<Link>) {
+  constructor(lane: Lane, links: readonly Link[], { peer, crowd, openAnother }: Company) {
     this.#lane = lane;
     this.#links = links;
     this.#peer = peer;
     this.#openAnother = openAnother;
+    this.#crowd = crowd;
   }
 
   async round(plan: RoundPlan): Promise<Outcome> {
     if (this.#link.measure) return ownMeasurement(this.#link, plan);
-    if (this.#exchanges.length === 0) this.#exchanges = this.#links.map((link) => createExchange(this.#lane, link, this.#numbering));
+    if (this.#exchanges.length === 0) this.#exchanges = createExchanges(this.#lane, this.#links, this.#numbering);
     const stop = occupyLoop(this.#lane.busyShare);
     try {
       await this.#warmUp(plan);
-      return this.#lane.pattern === 'idle' ? await this.#idle(plan) : await this.#measure(plan.durationMs);
+      return await this.#find(plan);
     } finally {
       stop();
+    }
+  }
+
+  #find(plan: RoundPlan): Promise<Outcome> {
+    switch (this.#lane.pattern) {
+      case 'idle':
+        return this.#idle(plan);
+      case 'crowd':
+        return this.#besideCrowd(plan);
+      case 'beside-upload':
+        return this.#besideUpload(plan);
+      default:
+        return this.#measure(plan.durationMs);
     }
   }
 
@@ -57,8 +92,8 @@ export class Rig {
 
   async #warmUp({ runInMs, warmupMs }: RoundPlan): Promise<void> {
     const recorder = new LatencyRecorder();
-    if (runInMs > 0) await this.#runInClosedLoop({ durationMs: runInMs, batch: 1, gapUs: 0 }, recorder);
-    this.#batch ??= this.#batchFor(recorder);
+    if (runInMs > 0) await this.#runInClosedLoop({ durationMs: runInMs, batch: operationsIn(this.#lane) ?? 1, gapUs: 0 }, recorder);
+    this.#batch ??= operationsIn(this.#lane) ?? this.#batchFor(recorder);
     await this.#everythingArrived();
     if (warmupMs > 0) await this.#run(warmupMs, false, recorder);
     await this.#everythingArrived();
@@ -88,6 +123,40 @@ export class Rig {
     };
   }
 
+  /** Half of the time alone, half of it while the same connection uploads: at the same rate, or the two could not be compared. */
+  async #besideUpload({ durationMs }: RoundPlan): Promise<Outcome> {
+    const alone = new LatencyRecorder();
+    await this.#run(durationMs / 2, true, alone);
+    await this.#everythingArrived();
+    this.#uploads = new Uploads(this.#lane, this.#link, this.#numbering);
+    try {
+      const outcome = await this.#measure(durationMs / 2);
+      const { uploadMibPerSec } = this.#uploads;
+      const quiet = alone.latency();
+      return { ...outcome, extras: { ...outcome.extras, uploadMibPerSec, quietP50Us: quiet?.p50Us ?? 0, quietP99Us: quiet?.p99Us ?? 0 } };
+    } finally {
+      this.#uploads = undefined;
+    }
+  }
+
+  /** Half of the time nobody does anything; then one connection works. At the end each of the idle ones shows that it is still there. */
+  async #besideCrowd({ durationMs }: RoundPlan): Promise<Outcome> {
+    const restMs = durationMs / 8;
+    const idleMs = durationMs / 2 - restMs;
+    await sleep(restMs);
+    const before = await this.#report();
+    await sleep(idleMs);
+    const after = await this.#report();
+    const outcome = await this.#measure(durationMs / 2);
+    if (this.#crowd) {
+      await this.#crowd.wake(this.#numbering.sent + 1);
+      this.#numbering.sent += this.#lane.idleClients;
+      await this.#everythingArrived();
+    }
+    const idleSidecarCpuMs = ((after?.cpuUs ?? 0) - (before?.cpuUs ?? 0)) / 1_000;
+    return { ...outcome, extras: { ...outcome.extras, idleMs, idleSidecarCpuMs } };
+  }
+
   /** That of an event ends where it arrives. */
   #latency(recorder: LatencyRecorder, sidecar: PeerReport | undefined): Latency | undefined {
     const isEventLatency = this.#lane.pattern === 'event' && this.#lane.ratePerSec > 0;
@@ -110,7 +179,8 @@ export class Rig {
 
   #run(durationMs: number, isMeasured: boolean, recorder: LatencyRecorder): Promise<number> {
     const { ratePerSec, gapUs } = this.#lane;
-    if (ratePerSec > 0) return openLoop(this.#exchanges, { ratePerSec, durationMs, isMeasured }, recorder);
+    const openly = () => openLoop(this.#exchanges, { ratePerSec, durationMs, isMeasured }, recorder);
+    if (ratePerSec > 0) return this.#uploads ? this.#uploads.during(openly) : openly();
     return this.#runInClosedLoop({ durationMs, batch: this.#batch ?? 1, gapUs }, recorder);
   }
 
@@ -126,7 +196,8 @@ export class Rig {
 
   #chooseLoop(gapUs: number): Loop {
     const { pattern } = this.#lane;
-    if (pattern === 'event') return eventLoop;
+    const own = ownLoops[pattern];
+    if (own) return own;
     if (gapUs > 0) return pacedLoop;
     return pattern === 'send' ? burstLoop : closedLoop;
   }

@@ -1,13 +1,18 @@
 import type { Row, Verdict } from '../result.js';
+import type { Conditions } from '../rig/lane.js';
 
 /** What the core has to reach, read from the rows of one run. Ratios are independent of the machine, most of the rest is not. */
 interface Bar {
   what: string;
   scenario: string;
   gapUs: number;
+  /** Which row of the scenario, where there are several. */
+  where?: Partial<Conditions>;
   /** The transport to compare with, of the same scenario unless another is named; absent: the value stands for itself. */
   baseline?: string;
   baselineScenario?: string;
+  /** The same for the baseline, where it is not the same. */
+  baselineWhere?: Partial<Conditions>;
   /** From the row of pillion over shared memory, and that of the baseline where there is one. */
   value(pillion: Row, baseline: Row): number | null;
   unit: string;
@@ -22,6 +27,9 @@ const share: Bar['value'] = (pillion, baseline) => divide(pillion.p50Us, baselin
 const timesFaster: Bar['value'] = (pillion, baseline) => divide(baseline.p50Us, pillion.p50Us);
 const timesRate: Bar['value'] = (pillion, baseline) => divide(pillion.opsPerSec, baseline.opsPerSec);
 
+const rate: Bar['value'] = ({ opsPerSec }) => opsPerSec;
+const gigabytesPerSec: Bar['value'] = ({ opsPerSec, payloadBytes }) => divide(opsPerSec, 1e9, payloadBytes);
+
 const flowing = { gapUs: 0, unit: 'x' };
 const gapped = { gapUs: 1_000, unit: 'x' };
 
@@ -31,6 +39,16 @@ const heapKiB: Bar['value'] = ({ extras }) => {
   const [app, sidecar] = [number(extras['appHeapKiB']), number(extras['sidecarHeapKiB'])];
   return app === null || sidecar === null ? null : app + sidecar;
 };
+
+/** What a crowd adds: the sidecar's CPU time in ten seconds in which nobody does anything. */
+const crowdCpuMsIn10s: Bar['value'] = ({ extras }, { extras: alone }) => {
+  const [beside, without] = [extras, alone].map((each) => divide(number(each['idleSidecarCpuMs']), number(each['idleMs']), 10_000));
+  return typeof beside === 'number' && typeof without === 'number' ? beside - without : null;
+};
+
+const small = { where: { payloadBytes: 64 } };
+const large = { where: { payloadBytes: 1_024 } };
+const crowded = { scenario: 'crowd', baseline: 'shm', where: { idleClients: 1_000 }, baselineWhere: { idleClients: 0 } };
 
 export const bars: readonly Bar[] = [
   { ...flowing, what: 'send, back to back', scenario: 'send', value: p50, unit: 'us', atMost: 1, aim: 0.3 },
@@ -112,6 +130,41 @@ export const bars: readonly Bar[] = [
     atMost: 600,
   },
   { ...flowing, what: 'heap per connection, both sides', scenario: 'idle', value: heapKiB, unit: 'KiB', atMost: 100 },
+
+  { ...flowing, ...small, what: 'stream of 64-byte items', scenario: 'stream', value: rate, unit: '/s', atLeast: 2_000_000 },
+  { ...flowing, ...small, what: 'stream of 64-byte items / uds', scenario: 'stream', baseline: 'uds', value: timesRate },
+  { ...flowing, ...small, what: 'stream of 64-byte items / http', scenario: 'stream', baseline: 'http', value: timesRate },
+  { ...flowing, ...large, what: 'stream of 1 KiB items', scenario: 'stream', value: gigabytesPerSec, unit: 'GB/s', atLeast: 1 },
+  { ...flowing, ...large, what: 'stream of 1 KiB items / uds', scenario: 'stream', baseline: 'uds', value: timesRate },
+  { ...flowing, ...large, what: 'upload of 1 KiB items / uds', scenario: 'upload', baseline: 'uds', value: timesRate },
+  { ...flowing, what: 'reading a state', scenario: 'read', value: p50, unit: 'us', atMost: 0.05 },
+  { ...flowing, what: 'adding to a counter', scenario: 'count', value: p50, unit: 'us', atMost: 0.02 },
+  { ...flowing, what: 'broadcast to 100 clients, for each', scenario: 'fan-out', value: p50, unit: 'us', atMost: 1.5 },
+  {
+    ...flowing,
+    what: 'bandwidth of 16 MiB calls / uds',
+    scenario: 'payload-sweep',
+    where: { payloadBytes: 16 * 2 ** 20 },
+    baseline: 'uds',
+    value: timesRate,
+    atLeast: 3,
+  },
+  {
+    ...flowing,
+    what: 'p99 of a call beside an upload / alone',
+    scenario: 'beside-upload',
+    value: ({ p99Us, extras }) => divide(p99Us, number(extras['quietP99Us'])),
+    atMost: 5,
+  },
+  { ...flowing, ...crowded, what: 'call beside 1,000 idle connections / alone', value: share, atMost: 1.5 },
+  {
+    ...flowing,
+    ...crowded,
+    what: 'CPU of the sidecar in 10 s for 1,000 idle connections',
+    value: crowdCpuMsIn10s,
+    unit: 'ms',
+    atMost: 5,
+  },
 ];
 
 /**
@@ -120,7 +173,7 @@ export const bars: readonly Bar[] = [
  */
 export function judge(rows: readonly Row[]): Verdict[] {
   return bars
-    .filter(({ scenario, gapUs }) => rows.some((row) => row.scenario === scenario && row.gapUs === gapUs))
+    .filter(({ scenario, gapUs, where }) => rows.some((row) => row.scenario === scenario && row.gapUs === gapUs && isThere(row, where)))
     .map((bar) => verdictOn(bar, sidesOf(bar, rows)));
 }
 
@@ -129,14 +182,24 @@ interface Sides {
   baseline: Row;
 }
 
-function sidesOf({ scenario, gapUs, baseline, baselineScenario = scenario }: Bar, rows: readonly Row[]): Sides | undefined {
+function isThere(row: Row, where: Partial<Conditions> = {}): boolean {
+  return Object.entries(where).every(([name, value]) => row[name as keyof Conditions] === value);
+}
+
+function sidesOf(bar: Bar, rows: readonly Row[]): Sides | undefined {
+  const { scenario, gapUs, where, baseline, baselineScenario = scenario, baselineWhere = where } = bar;
   const measured = rows.filter((row) => row.status === 'ok' && row.gapUs === gapUs);
   for (const placement of ['held', 'free'] as const) {
-    const ours = measured.find((row) => row.scenario === scenario && row.transport === 'shm' && row.placement === placement);
+    const ours = measured.find(
+      (row) => row.scenario === scenario && row.transport === 'shm' && row.placement === placement && isThere(row, where),
+    );
     // A limit places its processes itself.
     const theirs = measured.find(
       (row) =>
-        row.scenario === baselineScenario && row.transport === baseline && (row.placement === placement || row.scenario === 'limits'),
+        row.scenario === baselineScenario &&
+        row.transport === baseline &&
+        (row.placement === placement || row.scenario === 'limits') &&
+        isThere(row, baselineWhere),
     );
     if (ours && baseline === undefined) return { pillion: ours, baseline: ours };
     if (ours && theirs) return { pillion: ours, baseline: theirs };

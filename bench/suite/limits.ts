@@ -1,4 +1,5 @@
 import type { Row } from '../result.js';
+import type { Pattern } from '../rig/lane.js';
 
 const smallestLargeBytes = 16 * 1_024;
 const sleepGapUs = 1_000;
@@ -15,6 +16,9 @@ export function relateToLimits(rows: readonly Row[]): Row[] {
   });
 }
 
+/** Of the others no limit is known. */
+const limited: readonly Pattern[] = ['call', 'lookup', 'call-sync', 'send', 'event'];
+
 function isOurs({ transport, status }: Row): boolean {
   return status === 'ok' && (transport === 'socket' || transport.startsWith('shm'));
 }
@@ -25,7 +29,7 @@ function isOurs({ transport, status }: Row): boolean {
  */
 function limitOf(row: Row, limits: readonly Row[]): Row | undefined {
   const named = (name: string) => limits.filter(({ transport }) => transport === name);
-  if (row.pattern === 'idle' || row.clients > 1 || row.cpuLoad || row.busyShare > 0) return undefined;
+  if (!limited.includes(row.pattern) || row.clients > 1 || row.cpuLoad || row.busyShare > 0) return undefined;
   if (row.pattern === 'send' || row.pattern === 'event')
     return row.gapUs > 0 || row.ratePerSec > 0 ? undefined : closest(row.payloadBytes, named('limit-stream'), bytesOf);
   if (row.gapUs >= sleepGapUs) return closest(row.gapUs, named('limit-wake'), ({ gapUs }) => gapUs);

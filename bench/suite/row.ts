@@ -37,8 +37,8 @@ export function makeRow(scenario: Scenario, transport: string, { outcomes, statu
 }
 
 function conditionsOf(scenario: Scenario): Conditions {
-  const { pattern, payloadBytes, gapUs, ratePerSec, clients, busyShare, cpuLoad, placement } = scenario;
-  return { pattern, payloadBytes, gapUs, ratePerSec, clients, busyShare, cpuLoad, placement };
+  const { pattern, payloadBytes, gapUs, ratePerSec, clients, idleClients, busyShare, cpuLoad, placement } = scenario;
+  return { pattern, payloadBytes, gapUs, ratePerSec, clients, idleClients, busyShare, cpuLoad, placement };
 }
 
 type LatencyPart = Pick<Row, 'batch' | 'p50Us' | 'p90Us' | 'p99Us' | 'p999Us' | 'p9999Us' | 'maxUs' | 'curve' | 'p50UsRounds'>;
@@ -81,8 +81,13 @@ function extrasOf(scenario: Scenario, transport: string, outcomes: readonly Outc
     extras['doorbellsPer1000'] = round((sum(outcomes, (outcome) => outcome.extras['doorbells'] ?? 0) / count) * 1_000);
   }
   const travelledMiB = ((scenario.pattern === 'call' && transport !== 'limit-memcpy' ? 2 : 1) * scenario.payloadBytes) / 2 ** 20;
-  if (scenario.payloadBytes >= 2 ** 16 && opsPerSec !== null) extras['mibPerSec'] ??= round(travelledMiB * opsPerSec);
+  if (isBandwidth(scenario) && opsPerSec !== null) extras['mibPerSec'] ??= round(travelledMiB * opsPerSec);
   return extras;
+}
+
+/** Where a reader asks for it: of what is large, and of what flows. */
+function isBandwidth({ payloadBytes, pattern }: Scenario): boolean {
+  return payloadBytes >= 2 ** 16 || pattern === 'stream' || pattern === 'upload';
 }
 
 function sum<T>(items: readonly T[], value: (item: T) => number): number {

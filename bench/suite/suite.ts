@@ -21,6 +21,7 @@ export interface Suite {
 /** Processes that run at the same time would disturb each other; but waiting ones don't, up to what the memory holds. */
 const mostLanesAtOnce = 12;
 const startUpMs = 400;
+const idleClientMs = 2;
 
 /** Runs the table from top to bottom; within a scenario the transports take turns, so a noisy minute meets all of them. */
 export async function runSuite(suite: Suite): Promise<Row[]> {
@@ -51,7 +52,7 @@ async function runTogether(suite: Suite, scenario: Scenario, deadline: number, c
   const announce = (what: string, ms: number) => suite.progress({ text: `${title}: ${what}`, share: clock.pass(ms) });
   const endLoad = scenario.cpuLoad ? startCpuLoad() : undefined;
   try {
-    announce(`starting ${lanes.length} transports`, startUpMs * lanes.length);
+    announce(`starting ${lanes.length} transports`, startUpOf(scenario) * lanes.length);
     await Promise.all(lanes.map((lane) => lane.open()));
     if (scenario.pattern === 'idle') await idleTogether(lanes, suite.effort, announce);
     else await takeTurns(lanes, scenario, suite.effort, announce);
@@ -96,15 +97,16 @@ async function idleTogether(lanes: LaneRun[], effort: Effort, announce: Announce
   await Promise.all(lanes.map((lane) => lane.measure(plan)));
 }
 
-function titleOf({ name, gapUs, ratePerSec, payloadBytes, clients, placement, cpuLoad, busyShare }: Scenario): string {
+function titleOf({ name, gapUs, ratePerSec, payloadBytes, clients, idleClients, placement, cpuLoad, busyShare }: Scenario): string {
   const details = [
     gapUs > 0 && `${gapUs} us gap`,
     ratePerSec > 0 && `${ratePerSec}/s`,
     clients > 1 && `${clients} clients`,
+    idleClients > 0 && `beside ${idleClients} idle ones`,
     placement !== 'free' && placement,
     cpuLoad && 'busy machine',
     busyShare > 0 && 'busy app',
-    (name.includes('payload') || name === 'limits') && `${payloadBytes} bytes`,
+    (name.includes('payload') || ['limits', 'stream', 'upload'].includes(name)) && `${payloadBytes} bytes`,
   ];
   return [name, ...details.filter((detail) => detail !== false)].join(', ');
 }
@@ -115,12 +117,17 @@ function rotated<T>(items: readonly T[], by: number): T[] {
   return [...items.slice(first), ...items.slice(0, first)];
 }
 
+/** Of each transport. */
+function startUpOf({ idleClients }: Scenario): number {
+  return startUpMs + idleClients * idleClientMs;
+}
+
 function scenarioMs(scenario: Scenario, effort: Effort): number {
   const lanes = scenario.transports.length;
-  if (scenario.pattern === 'idle') return startUpMs * lanes + effort.plans.idle.durationMs;
+  if (scenario.pattern === 'idle') return startUpOf(scenario) * lanes + effort.plans.idle.durationMs;
   const plan = planFor(effort, scenario);
   const roundsMs = plan.runInMs + roundsFor(effort, scenario) * (plan.warmupMs + plan.durationMs);
-  return lanes * (startUpMs + roundsMs + (countsSyscalls(scenario, effort) ? syscallRoundMs : 0));
+  return lanes * (startUpOf(scenario) + roundsMs + (countsSyscalls(scenario, effort) ? syscallRoundMs : 0));
 }
 
 /** Where in its plan the run is. */

@@ -1,3 +1,4 @@
+import type { Account } from '../rig/payload.js';
 import { Tally } from '../rig/tally.js';
 import type { Link, Place, Transport } from './transport.js';
 
@@ -9,7 +10,14 @@ export const functionCall: Transport = {
       if (tally.fault) throw new Error(tally.fault);
       return result;
     };
+    let value: Account | undefined;
+    let total = 0;
     return {
+      async publish(account) {
+        value = intact(tally.publish(account));
+      },
+      read: () => value,
+      count: () => tally.counted(++total),
       call: async (payload) => intact(tally.answer(payload)),
       lookup: async (request) => intact(tally.lookup(request)),
       callSync: (payload) => intact(tally.answer(payload)),

@@ -1,10 +1,11 @@
 import { once } from 'node:events';
-import type { IncomingMessage, RequestOptions } from 'node:http';
+import type { ClientRequest, IncomingMessage, RequestOptions } from 'node:http';
 import { Agent, createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Lookup } from '../rig/payload.js';
 import type { Tally } from '../rig/tally.js';
+import { answerStream, linkOfItems, takeUpload } from './http-items.js';
 import type { Link, Place, Service, Transport } from './transport.js';
 
 /** `node:http` with a keep-alive agent: one POST per message; one connection while one call is outstanding. */
@@ -30,7 +31,9 @@ export function serveOverTcp(_place: Place, tally: Tally): Promise<Service> {
 
 async function serve(tally: Tally, where: { path?: string; port?: number; host?: string }): Promise<Service> {
   const server = createServer(async (request, response) => {
+    if (request.url === '/upload') return takeUpload(request, response, tally);
     const body = await readAll(request);
+    if (request.url === '/stream') return answerStream(body, response, tally);
     const reply =
       request.url === '/lookup' ? Buffer.from(JSON.stringify(tally.lookup(JSON.parse(body.toString()) as Lookup))) : tally.answer(body);
     response.writeHead(200, { 'content-length': reply.length }).end(reply);
@@ -59,9 +62,14 @@ function open(where: RequestOptions): Link {
       outgoing.on('error', reject);
       outgoing.end(body);
     });
+  const begin = (path: string): [ClientRequest, Promise<IncomingMessage>] => {
+    const outgoing = request({ ...where, agent, method: 'POST', path });
+    return [outgoing, once(outgoing, 'response').then(([response]) => response as IncomingMessage)];
+  };
   return {
     call: (payload) => post('/bytes', payload),
     lookup: async (value) => JSON.parse((await post('/lookup', Buffer.from(JSON.stringify(value)))).toString()),
+    ...linkOfItems(begin),
     async close() {
       agent.destroy();
     },

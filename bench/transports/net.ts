@@ -4,12 +4,13 @@ import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Tally } from '../rig/tally.js';
 import { assemble } from './assemble.js';
+import { isOfItems, linkOfItems, serveItems } from './net-items.js';
 import { PendingCalls } from './pending.js';
 import type { Link, Place, Service, Transport } from './transport.js';
 
 const nothing = Buffer.alloc(0);
 
-/** Raw `node:net`: messages of one agreed length, without any framing. */
+/** Raw `node:net`: messages of one agreed length, without any framing; streams and uploads in frames. */
 export const unixSocket: Transport = {
   serve: (place, tally) => serve(place, tally, { path: join(place.directory, 'echo.sock') }),
   connect: (place, path) => open(place, { path }),
@@ -23,6 +24,7 @@ export const tcp: Transport = {
 async function serve(place: Place, tally: Tally, where: { path?: string; port?: number; host?: string }): Promise<Service> {
   const server = createServer({ noDelay: where.path === undefined }, (socket) => {
     socket.on('error', () => socket.destroy());
+    if (isOfItems(place)) return serveItems(socket, place, tally);
     const receive = place.oneWay
       ? (message: Uint8Array) => tally.take(message)
       : (message: Uint8Array) => reply(socket, tally.answer(message));
@@ -50,10 +52,16 @@ async function open(place: Place, where: NetConnectOpts): Promise<Link> {
   const socket = connect(where);
   await once(socket, 'connect');
   const pending = new PendingCalls();
-  const receive = assemble(place.payloadBytes, (reply) => pending.settle(reply));
-  socket.on('data', receive);
   socket.on('error', (error) => pending.fail(error));
   socket.on('close', () => pending.fail(new Error('the connection was closed')));
+  const close = async () => {
+    socket.destroy();
+  };
+  if (isOfItems(place)) return { ...linkOfItems(socket, place, pending), close };
+  socket.on(
+    'data',
+    assemble(place.payloadBytes, (reply) => pending.settle(reply)),
+  );
   const drained = async () => {
     if (socket.writableNeedDrain) await once(socket, 'drain');
   };
@@ -69,8 +77,6 @@ async function open(place: Place, where: NetConnectOpts): Promise<Link> {
     },
     room: drained,
     flush: drained,
-    async close() {
-      socket.destroy();
-    },
+    close,
   };
 }

@@ -1,16 +1,11 @@
-import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
-import { pathToFileURL } from 'node:url';
-import type { ConnectOptions } from '../../src/index.js';
 import type { Account, LogLine, Lookup } from '../rig/payload.js';
 import type { Tally } from '../rig/tally.js';
+import type { Wait, WantedTransport } from './pillion-library.js';
+import { connectOver, library, socketPathIn } from './pillion-library.js';
 import type { Link, Place, Service, Transport } from './transport.js';
 
-/** Another build of pillion, to hold against this one: the path of its `index.js`. */
-const otherLibrary = process.env['PILLION_BENCH_LIBRARY'];
-const { connect, contract, event, method, serve } = (
-  otherLibrary ? await import(pathToFileURL(otherLibrary).href) : await import('../../src/index.js')
-) as typeof import('../../src/index.js');
+const { contract, event, method, serve } = library;
 
 const bench = contract('bench', {
   line: event<LogLine>(),
@@ -19,22 +14,28 @@ const bench = contract('bench', {
   lookup: method<Lookup, Account>(),
 });
 
-type Wait = NonNullable<ConnectOptions['wait']>;
-
 export const shm = over('shm', 'adaptive');
 export const shmPark = over('shm', 'park');
 export const shmSpin = over('shm', 'spin');
 export const socket = over('socket', 'adaptive');
 
-function over(wanted: 'shm' | 'socket', wait: Wait): Transport {
+const conversations: readonly Place['pattern'][] = ['stream', 'upload', 'read', 'count', 'fan-out', 'beside-upload'];
+
+function over(wanted: WantedTransport, wait: Wait): Transport {
   return {
-    serve: (place, tally) => serveBench(place, tally, wait),
-    connect: (_place, path) => open(path, wanted, wait),
+    async serve(place, tally) {
+      if (!conversations.includes(place.pattern)) return serveBench(place, tally, wait);
+      return (await import('./pillion-conversation.js')).serveConversation(place, tally, wait);
+    },
+    async connect({ pattern }, path) {
+      if (!conversations.includes(pattern)) return open(path, wanted, wait);
+      return (await import('./pillion-conversation.js')).openConversation(path, wanted, wait);
+    },
   };
 }
 
 async function serveBench(place: Place, tally: Tally, wait: Wait): Promise<Service> {
-  const path = join(place.directory, 'pillion.sock');
+  const path = socketPathIn(place);
   const handlers = {
     line: (line: LogLine) => tally.line(line),
     tick: (payload: Uint8Array) => tally.take(payload),
@@ -45,11 +46,8 @@ async function serveBench(place: Place, tally: Tally, wait: Wait): Promise<Servi
   return { address: path, close: () => server.close() };
 }
 
-async function open(path: string, wanted: 'shm' | 'socket', wait: Wait): Promise<Link> {
-  const client = connect(bench, { path, wait, transport: wanted === 'socket' ? 'socket' : 'auto' });
-  await client.ready();
-  const { transport, fallbackReason } = client.status();
-  if (transport !== wanted) throw new Error(`pillion runs over ${transport}: ${fallbackReason ?? 'no reason given'}`);
+async function open(path: string, wanted: WantedTransport, wait: Wait): Promise<Link> {
+  const client = await connectOver(bench, wanted, { path, wait });
   return {
     call: (payload) => client.call('bytes', payload),
     lookup: (request) => client.call('lookup', request),

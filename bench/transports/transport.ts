@@ -1,6 +1,6 @@
 import type { Latency } from '../rig/histogram.js';
 import type { Pattern } from '../rig/lane.js';
-import type { Account, LogLine, Lookup } from '../rig/payload.js';
+import type { Account, LogLine, Lookup, Range } from '../rig/payload.js';
 import type { PeerReport } from '../rig/questions.js';
 import type { Tally } from '../rig/tally.js';
 
@@ -20,6 +20,8 @@ export interface Place {
   directory: string;
   /** Every message has this length. */
   payloadBytes: number;
+  /** And every item of a stream or an upload this one. */
+  itemBytes: number;
   pattern: Pattern;
   /** Nothing is answered; the sidecar only counts. */
   oneWay: boolean;
@@ -58,6 +60,19 @@ export interface Link {
   room?(): Promise<void>;
   /** Resolves when nothing accepted is waiting in this process, or, where it can be known, before the sidecar. */
   flush?(): Promise<void>;
+  /** Has the sidecar send `tally.items(range)`, and resolves at their end. `take` is called for each of them, in order, and keeps none. */
+  stream?(range: Range, take: (item: Uint8Array) => void): Promise<void>;
+  /** Sends all of them, and resolves when the sidecar has confirmed their end. An item's memory is used again for the next one. */
+  upload?(items: Iterable<Uint8Array>): Promise<void>;
+  /** Has the sidecar change a state; resolves when `read` gives the new value. */
+  publish?(account: Account): Promise<void>;
+  read?(): Account | undefined;
+  /** Adds one to a number that the sidecar reads whenever it wants to. */
+  count?(): void;
+  /** Calls back for everything that the sidecar tells all clients. */
+  hear?(listener: (news: Uint8Array) => void): void;
+  /** Has the sidecar tell all clients something, through `tally.tell`; the answer is what that returns. */
+  tell?(request: Uint8Array): Promise<Uint8Array>;
   /** Brings its own loop, for what is not JavaScript. */
   measure?(durationMs: number, warmupMs: number): Promise<OwnMeasurement>;
   /** Where the transport brings the second process itself, and has no `serve`: what that one received. */

@@ -30,6 +30,7 @@ const undisturbed: Conditions = {
   gapUs: 0,
   ratePerSec: 0,
   clients: 1,
+  idleClients: 0,
   busyShare: 0,
   cpuLoad: false,
   placement: 'free',
@@ -233,7 +234,17 @@ function excuse(error: unknown): Error {
 
 function placeFor(conditions: Partial<Place>): Place {
   const own = mkdtempSync(join(directory, 'place-'));
-  return { directory: own, payloadBytes: 512, pattern: 'call', oneWay: false, clients: 1, openLoop: false, gapUs: 0, ...conditions };
+  return {
+    directory: own,
+    payloadBytes: 512,
+    itemBytes: 512,
+    pattern: 'call',
+    oneWay: false,
+    clients: 1,
+    openLoop: false,
+    gapUs: 0,
+    ...conditions,
+  };
 }
 
 function stamped({ payloadBytes }: Place, sequence: number): Buffer {

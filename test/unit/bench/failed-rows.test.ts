@@ -18,7 +18,7 @@ const directory = mkdtempSync(join(tmpdir(), 'pillion-failed-rows-'));
 test.after.always(() => rmSync(directory, { recursive: true, force: true }));
 
 const plan = { runInMs: 10, warmupMs: 5, durationMs: 60 };
-const effort: Effort = { ...quick, rounds: 3, plans: { flowing: plan, gapped: plan, open: plan, idle: plan } };
+const effort: Effort = { ...quick, rounds: 3, plans: { flowing: plan, gapped: plan, open: plan, idle: plan, crowd: plan } };
 
 function pathOf(name: string): string {
   return fileURLToPath(new URL(`../../fixtures/bench/${name}.js`, import.meta.url));

@@ -18,7 +18,7 @@ test.after.always(() => rmSync(run, { recursive: true, force: true }));
 
 function placeFor(payloadBytes: number, gapUs: number): Place {
   const directory = mkdtempSync(join(run, 'lane-'));
-  return { directory, payloadBytes, gapUs, pattern: 'call', oneWay: false, clients: 1, openLoop: false };
+  return { directory, payloadBytes, itemBytes: payloadBytes, gapUs, pattern: 'call', oneWay: false, clients: 1, openLoop: false };
 }
 
 async function open(name: string, payloadBytes: number, gapUs = 0): Promise<Link> {

@@ -94,8 +94,8 @@ test('a verdict keeps the ratio of every single round', (t) => {
   );
 });
 
-test('what is held is also measured as the scheduler places it', (t) => {
-  for (const { name, pattern, payloadBytes, gapUs, transports } of scenarios.filter(({ placement }) => placement === 'held')) {
+test('what is held of the headline is also measured as the scheduler places it', (t) => {
+  for (const { name, pattern, payloadBytes, gapUs, transports } of headlineScenarios.filter(({ placement }) => placement === 'held')) {
     const free = scenarios.find((each) => {
       const isSame = each.name === name && each.pattern === pattern && each.payloadBytes === payloadBytes && each.gapUs === gapUs;
       return isSame && each.placement === 'free';
