@@ -7,6 +7,7 @@ const transportLabels: Record<string, string> = {
   'shm-park': 'pillion, always parks',
   'shm-spin': 'pillion, always spins',
   socket: 'pillion over its socket',
+  'shm-copy': 'pillion, copying',
   function: 'function call',
   worker: 'worker thread',
   uds: 'Unix socket (net)',

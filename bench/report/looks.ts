@@ -17,6 +17,7 @@ const looks: Record<string, [colour: string, symbol: string]> = {
   shm: ['#d9480f', 'circle'],
   'shm-park': ['#c27803', 'roundRect'],
   'shm-spin': ['#d6336c', 'triangle'],
+  'shm-copy': ['#b4541a', 'diamond'],
   socket: ['#a07000', 'diamond'],
   function: ['#7d858c', hexagon],
   worker: ['#5c7cfa', plus],

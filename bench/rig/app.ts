@@ -51,7 +51,7 @@ answerParent({
 
 function placeOf(lane: Lane): Place {
   const { directory, payloadBytes, pattern, clients, ratePerSec, gapUs } = lane;
-  const oneWay = pattern === 'event' || pattern === 'send' || pattern === 'upload';
+  const oneWay = ['event', 'send', 'upload', 'frame'].includes(pattern);
   const itemBytes = pattern === 'beside-upload' ? uploadItemBytes : payloadBytes;
   return { directory, payloadBytes, itemBytes, pattern, oneWay, clients, openLoop: ratePerSec > 0, gapUs };
 }

@@ -5,7 +5,7 @@ import type { Exchange, Numbering } from './exchange.js';
 import type { Lane } from './lane.js';
 import { offered } from './offered.js';
 import type { Account, Range } from './payload.js';
-import { blankPayload, makeAccount, makeLookup, replyMark, requestMark, stamp, verify, verifyAccount } from './payload.js';
+import { blankPayload, fillFrame, makeAccount, makeLookup, replyMark, requestMark, stamp, verify, verifyAccount } from './payload.js';
 
 /** A stream is long enough that opening it costs nothing to speak of, and short enough that several fit into a round. */
 const streamBytes = 8 * 2 ** 20;
@@ -98,6 +98,21 @@ export function count(lane: Lane, link: Link, numbering: Numbering): Exchange {
     issue() {
       numbering.sent++;
       add();
+    },
+    check() {},
+  };
+}
+
+/** A large event, filled anew each time. One for which there is no room keeps its number and is offered again. */
+export function frame(lane: Lane, link: Link, numbering: Numbering): Exchange {
+  const send = offered(lane, link.frame);
+  const fill = (bytes: Uint8Array) => fillFrame(bytes, numbering.sent + 1);
+  return {
+    isSync: true,
+    issue() {
+      const accepted = send(lane.payloadBytes, fill);
+      if (accepted) numbering.sent++;
+      return accepted;
     },
     check() {},
   };

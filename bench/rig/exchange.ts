@@ -1,5 +1,5 @@
 import type { Link } from '../transports/transport.js';
-import { count, fanOut, read, stream, upload } from './conversation.js';
+import { count, fanOut, frame, read, stream, upload } from './conversation.js';
 import type { Lane, Pattern } from './lane.js';
 import { offered } from './offered.js';
 import type { Account } from './payload.js';
@@ -46,6 +46,7 @@ const creators: Record<Exclude<Pattern, 'fan-out'>, Create> = {
   upload,
   read,
   count,
+  frame,
   'beside-upload': call,
   crowd: call,
 };

@@ -5,7 +5,8 @@ import type { Latency } from './histogram.js';
 /**
  * `event`: raw bytes, one way. `send`: a log line, one way; what counts is the cost on the app's thread. `stream`, `upload`: items to the app, or from
  * it. `read`: the value of a state. `count`: a number that the
- * sidecar can read. `fan-out`: one broadcast to all clients, seen from the sidecar. `beside-upload`: calls, alone and then while
+ * sidecar can read. `frame`: large events of which each byte is written
+ * and read. `fan-out`: one broadcast to all clients, seen from the sidecar. `beside-upload`: calls, alone and then while
  * the same connection uploads. `crowd`: nothing for half of the time, then calls.
  */
 export type Pattern =
@@ -19,6 +20,7 @@ export type Pattern =
   | 'upload'
   | 'read'
   | 'count'
+  | 'frame'
   | 'fan-out'
   | 'beside-upload'
   | 'crowd';

@@ -67,6 +67,33 @@ export function verify(bytes: Uint8Array, length: number, sequence: number, mark
   if (!intact) throw new Error(`payload ${sequence} arrived out of order or damaged`);
 }
 
+/** Behind sequence number and check word. */
+const frameHeadBytes = 8;
+
+/** Writes every byte, as an encoder or a camera would. */
+export function fillFrame(frame: Uint8Array, sequence: number): void {
+  writeWord(frame, 0, sequence);
+  writeWord(frame, 4, sequence ^ requestMark);
+  frame.fill(contentOf(sequence), frameHeadBytes);
+}
+
+/** Reads every byte: a frame whose content equals itself by one byte further on consists of one value. */
+export function verifyFrame(frame: Uint8Array, length: number, sequence: number): void {
+  if (frame.length !== length) throw new Error(`frame has ${frame.length} bytes instead of ${length}`);
+  const content = frame.subarray(frameHeadBytes);
+  const intact =
+    readWord(frame, 0) === (sequence | 0) &&
+    readWord(frame, 4) === (sequence ^ requestMark) &&
+    content[0] === contentOf(sequence) &&
+    Buffer.compare(content.subarray(1), content.subarray(0, -1)) === 0;
+  if (!intact) throw new Error(`frame ${sequence} arrived out of order or damaged`);
+}
+
+/** Never what a fresh page contains. */
+function contentOf(sequence: number): number {
+  return 1 + (sequence % 255);
+}
+
 export function sequenceOf(bytes: Uint8Array): number {
   return readWord(bytes, 0) >>> 0;
 }

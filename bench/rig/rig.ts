@@ -24,6 +24,7 @@ const batchLength = 16;
 /** Of patterns that can't have a gap, or have one by themselves. */
 const ownLoops: Partial<Record<Pattern, Loop>> = {
   event: eventLoop,
+  frame: eventLoop,
   stream: bulkLoop,
   upload: bulkLoop,
   read: tightLoop,
@@ -32,6 +33,11 @@ const ownLoops: Partial<Record<Pattern, Loop>> = {
 };
 const arrivalTimeoutMs = 5_000;
 const peerTimeoutMs = 20_000;
+
+/** What is sent as fast as there is room for it. */
+function isOneWay(pattern: Pattern): boolean {
+  return pattern === 'event' || pattern === 'frame';
+}
 
 /** Who else is there. */
 interface Company {
@@ -188,7 +194,7 @@ export class Rig {
     const loop = this.#chooseLoop(timing.gapUs);
     const counts = this.#exchanges.map((exchange, index) => {
       const { room, flush } = this.#links[index] as Link;
-      const drain = (this.#lane.pattern === 'event' ? room : flush) ?? turn;
+      const drain = (isOneWay(this.#lane.pattern) ? room : flush) ?? turn;
       return loop(exchange, { ...timing, drain: async () => void (await drain()) }, recorder);
     });
     return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);

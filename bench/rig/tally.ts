@@ -13,6 +13,7 @@ import {
   stamp,
   stampPlanned,
   verify,
+  verifyFrame,
   verifyLine,
 } from './payload.js';
 import type { PeerReport } from './questions.js';
@@ -120,6 +121,17 @@ export class Tally {
     const sequence = this.#isOrdered ? this.#received + 1 : sequenceOf(payload);
     this.#verify(payload, this.#payloadBytes, sequence);
     if (this.#isStamped) this.#time(payload);
+  }
+
+  /** A large event. It may be the sender's memory, so nothing of it is kept. */
+  frame(frame: Uint8Array): void {
+    const sequence = this.#isOrdered ? this.#received + 1 : sequenceOf(frame);
+    this.#count(sequence);
+    try {
+      verifyFrame(frame, this.#payloadBytes, sequence);
+    } catch (error) {
+      this.#blame(error);
+    }
   }
 
   line(line: LogLine): void {

@@ -149,6 +149,7 @@ export const bars: readonly Bar[] = [
     value: timesRate,
     atLeast: 3,
   },
+  { ...flowing, what: 'zero-copy / copying, 1 MiB', scenario: 'zero-copy', baseline: 'shm-copy', value: timesRate, atLeast: 2 },
   {
     ...flowing,
     what: 'p99 of a call beside an upload / alone',

@@ -9,6 +9,7 @@ const loaders: Record<string, () => Promise<Transport>> = {
   'shm-park': async () => (await import('./pillion.js')).shmPark,
   'shm-spin': async () => (await import('./pillion.js')).shmSpin,
   socket: async () => (await import('./pillion.js')).socket,
+  'shm-copy': async () => (await import('./pillion-frames.js')).copying,
   function: async () => (await import('./function.js')).functionCall,
   uds: async () => (await import('./net.js')).unixSocket,
   tcp: async () => (await import('./net.js')).tcp,

@@ -22,13 +22,17 @@ export const socket = over('socket', 'adaptive');
 const conversations: readonly Place['pattern'][] = ['stream', 'upload', 'read', 'count', 'fan-out', 'beside-upload'];
 
 function over(wanted: WantedTransport, wait: Wait): Transport {
+  // Only what is mapped can be lent.
+  const isLent = ({ pattern }: Place) => pattern === 'frame' && wanted === 'shm';
   return {
     async serve(place, tally) {
+      if (isLent(place)) return (await import('./pillion-frames.js')).lending.serve(place, tally);
       if (!conversations.includes(place.pattern)) return serveBench(place, tally, wait);
       return (await import('./pillion-conversation.js')).serveConversation(place, tally, wait);
     },
-    async connect({ pattern }, path) {
-      if (!conversations.includes(pattern)) return open(path, wanted, wait);
+    async connect(place, path) {
+      if (isLent(place)) return (await import('./pillion-frames.js')).lending.connect(place, path);
+      if (!conversations.includes(place.pattern)) return open(path, wanted, wait);
       return (await import('./pillion-conversation.js')).openConversation(path, wanted, wait);
     },
   };

@@ -57,6 +57,8 @@ export interface Link {
   send?(line: LogLine): boolean | Promise<boolean>;
   /** Takes a copy of a raw event before it returns; false: no room at the moment, try again after `room()`. */
   event?(payload: Uint8Array): boolean;
+  /** Sends a large event that `fill` writes, where it is read if the transport can; false: no room at the moment, and nothing was filled. */
+  frame?(length: number, fill: (frame: Uint8Array) => void): boolean;
   room?(): Promise<void>;
   /** Resolves when nothing accepted is waiting in this process, or, where it can be known, before the sidecar. */
   flush?(): Promise<void>;
