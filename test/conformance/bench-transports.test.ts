@@ -46,6 +46,15 @@ const cases = {
   // Of a length that fits neither a pipe's pages nor a socket's chunks.
   events: { pattern: 'event', payloadBytes: 5_000 },
   'log lines': { pattern: 'send' },
+  'small items': { pattern: 'stream', payloadBytes: 64 },
+  'a stream': { pattern: 'stream', payloadBytes: 5_000 },
+  'an upload': { pattern: 'upload', payloadBytes: 5_000 },
+  'calls beside an upload': { pattern: 'beside-upload', ratePerSec: 200 },
+  'calls beside idle connections': { pattern: 'crowd', idleClients: 3 },
+  'a state': { pattern: 'read' },
+  'a counter': { pattern: 'count' },
+  'broadcasts to three clients': { pattern: 'fan-out', clients: 3 },
+  frames: { pattern: 'frame', payloadBytes: 100_000 },
 } satisfies Record<string, Partial<Conditions>>;
 
 type Case = keyof typeof cases;
@@ -54,21 +63,31 @@ const anyCalls: Case[] = [...calls, 'calls of two clients at a rate'];
 /** What has a channel to a second process or thread of its own has one client. */
 const privateCalls: Case[] = [...calls, 'calls at a rate', 'a lookup', 'events'];
 const oneWay: Case[] = ['events', 'log lines'];
+const items: Case[] = ['small items', 'a stream', 'an upload'];
+const conversation: Case[] = [
+  ...items,
+  'calls beside an upload',
+  'calls beside idle connections',
+  'a state',
+  'a counter',
+  'broadcasts to three clients',
+];
 
 const offers: Record<string, Case[]> = {
-  shm: [...anyCalls, 'a lookup', ...oneWay],
-  'shm-park': [...anyCalls, 'a lookup', ...oneWay],
-  'shm-spin': [...anyCalls, 'a lookup', ...oneWay],
-  socket: [...anyCalls, 'a lookup', ...oneWay],
-  uds: [...anyCalls, 'events'],
-  tcp: [...anyCalls, 'events'],
-  http: [...anyCalls, 'a lookup'],
-  'http-uds': [...anyCalls, 'a lookup'],
+  shm: [...anyCalls, 'a lookup', ...oneWay, ...conversation, 'frames'],
+  'shm-park': [...anyCalls, 'a lookup', ...oneWay, ...conversation, 'frames'],
+  'shm-spin': [...anyCalls, 'a lookup', ...oneWay, ...conversation, 'frames'],
+  socket: [...anyCalls, 'a lookup', ...oneWay, ...conversation],
+  'shm-copy': ['frames'],
+  uds: [...anyCalls, 'events', ...items, 'calls beside idle connections'],
+  tcp: [...anyCalls, 'events', ...items],
+  http: [...anyCalls, 'a lookup', ...items, 'calls beside an upload'],
+  'http-uds': [...anyCalls, 'a lookup', ...items, 'calls beside an upload'],
   fetch: [...anyCalls, 'a lookup'],
   undici: [...anyCalls, 'a lookup'],
   'undici-uds': [...anyCalls, 'a lookup'],
   http2: anyCalls,
-  grpc: anyCalls,
+  grpc: [...anyCalls, 'small items', 'a stream'],
   zeromq: [...anyCalls, 'events'],
   'ipc-json': privateCalls,
   'ipc-advanced': privateCalls,
