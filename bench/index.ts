@@ -4,7 +4,7 @@
  */
 
 export type { Result, Row } from './result.js';
-export type { Account, LogLine, Lookup } from './rig/payload.js';
+export type { Account, LogLine, Lookup, Range } from './rig/payload.js';
 export { Unavailable } from './rig/questions.js';
 export type { Tally } from './rig/tally.js';
 export type { Link, Place, Service, Transport } from './transports/transport.js';
