@@ -25,10 +25,14 @@ export class Context implements HandlerContext {
   readonly redelivered: boolean;
   readonly sequence: number;
   readonly timeoutMs: number;
-  /** Set before anybody sees this. */
-  headers: MessageHeaders = NO_HEADERS;
+  /** Set before anybody sees this. On the prototype unless there are some: a field more is felt in a handler that does little else. */
+  declare headers: MessageHeaders;
   private controller: AbortController | null = null;
   private reason: unknown = null;
+
+  static {
+    Context.prototype.headers = NO_HEADERS;
+  }
 
   constructor(peer: Peer, clientId: string, redelivered: boolean, sequence: number, timeoutMs: number) {
     this.peer = peer;
