@@ -4,7 +4,10 @@
       "target_name": "pillion",
       "sources": [
         "native/addon.cc",
+        "native/block_pool.cc",
+        "native/shared_memory.cc",
         "native/segment.cc",
+        "native/counter_memory.cc",
         "native/unix_socket.cc",
         "native/loop_hub.cc",
         "native/loop_watch.cc"

@@ -45,7 +45,7 @@ export function describeEnvironment(): Environment {
     virtualisation: virtualisation(),
     memoryMiB: Math.round(totalmem() / 2 ** 20),
     fileSystem: fileSystem(tmpdir()),
-    pinning: 'none',
+    pinning: 'none, except where a row names a placement',
     loadAverage: loadavg()[0] ?? 0,
     clockReadNs: clockReadNs(),
   };

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import type { Conditions, Pattern, Placement } from './rig/lane.js';
 import { leastPayloadBytes } from './rig/payload.js';
 import type { Effort, Scenario } from './suite/scenarios.js';
-import { full, quick, scenario, scenarioNames, scenarios } from './suite/scenarios.js';
+import { full, headline, headlineScenarios, quick, scenario, scenarioNames, scenarios } from './suite/scenarios.js';
 import { isTransport, transportNames } from './transports/index.js';
 
 export const help = `Usage: pillion-bench [options]
@@ -12,6 +12,9 @@ Measures pillion and other ways of talking to a sidecar, each between two proces
 The suite, or a part of it:
   --quick                a rough run of at most 2 min instead of at most 20
   --only NAMES           scenarios, separated by commas: ${scenarioNames.join(', ')}
+  --repeat NUMBER        only the rows behind the headline ratios, so many times (1.5 min each), and how far the ratios spread from
+                         run to run: spread.json and spread.md
+  --out FOLDER           of these two (bench/results of a checkout, else the current folder)
 
 A case of your own, as soon as one of these is given:
   --payload BYTES        length of the message, at least ${leastPayloadBytes} (64)
@@ -21,7 +24,8 @@ A case of your own, as soon as one of these is given:
   --clients NUMBER       connections of the app (1)
   --busy SHARE           of the time in which the app's event loop does something else, 0 to 0.9 (0)
   --load                 beside one other process per CPU which wants all of it
-  --placement NAME       free, apart (a CPU for each side), together (one for both) (free)
+  --placement NAME       free, held (started free, then a CPU for each side), apart (started on a CPU of its own each),
+                         together (one CPU for both) (free)
   --duration SECONDS     of each round (1)
   --rounds NUMBER        (3)
 
@@ -40,6 +44,10 @@ export interface Request {
   effort: Effort;
   /** Whether the workload with and without a sidecar is part of it. */
   withOverhead: boolean;
+  /** How often the headline is measured to see its spread; undefined: an ordinary run. */
+  repetitions: number | undefined;
+  /** Where the spread is written to. */
+  folder: string | undefined;
   jsonFile: string | undefined;
   isVerbose: boolean;
 }
@@ -50,6 +58,8 @@ const flag = { type: 'boolean', default: false } as const;
 const options = {
   quick: flag,
   only: text,
+  repeat: text,
+  out: text,
   payload: text,
   pattern: text,
   rate: text,
@@ -74,15 +84,35 @@ export function readRequest(args: readonly string[]): Request | undefined {
   if (values.help) return undefined;
   const own = ['payload', 'pattern', 'rate', 'gap', 'clients', 'busy', 'placement', 'duration', 'rounds'] as const;
   const isOwn = values.load || own.some((name) => values[name] !== undefined);
-  if (isOwn && (values.quick || values.only !== undefined))
-    throw new Error('--quick and --only belong to the suite, not to a case of your own');
+  if (isOwn && (values.quick || values.only !== undefined || values.repeat !== undefined))
+    throw new Error('--quick, --only and --repeat belong to the suite, not to a case of your own');
+  if (values.repeat !== undefined) return repeatedRequest(values, values.repeat);
+  if (values.out !== undefined) throw new Error('--out belongs to --repeat; --json FILE writes the result of a single run');
   const transports = values.transports === undefined ? undefined : list(values.transports, isTransport, transportNames);
-  const output = { jsonFile: values.json, isVerbose: values.verbose };
+  const output = { repetitions: undefined, folder: undefined, jsonFile: values.json, isVerbose: values.verbose };
   return { ...output, ...(isOwn ? ownRequest(values, transports ?? ['shm', 'uds', 'http']) : suiteRequest(values, transports)) };
 }
 
 function parse(args: readonly string[]) {
   return parseArgs({ args: [...args], options }).values;
+}
+
+/** A ratio needs both of its sides, so transports can't be chosen. */
+function repeatedRequest(values: Values, repeat: string): Request {
+  const { only, transports, json, verbose } = values;
+  if (transports !== undefined || json !== undefined)
+    throw new Error('--repeat goes with --only, --quick and --out, and with nothing else');
+  const known = [...new Set(headlineScenarios.map(({ name }) => name))];
+  const names = only === undefined ? known : list(only, (name) => known.includes(name), known);
+  return {
+    scenarios: headlineScenarios.filter(({ name }) => names.includes(name)),
+    effort: values.quick ? quick : headline,
+    withOverhead: false,
+    repetitions: wholeNumber('repeat', repeat, 1, 2, 100),
+    folder: values.out,
+    jsonFile: undefined,
+    isVerbose: verbose,
+  };
 }
 
 function suiteRequest(values: Values, wanted: readonly string[] | undefined): Pick<Request, 'scenarios' | 'effort' | 'withOverhead'> {
@@ -101,23 +131,27 @@ function suiteRequest(values: Values, wanted: readonly string[] | undefined): Pi
 
 function ownRequest(values: Values, transports: readonly string[]): Pick<Request, 'scenarios' | 'effort' | 'withOverhead'> {
   const conditions: Partial<Conditions> = {
-    payloadBytes: number('payload', values.payload, 64, leastPayloadBytes, 2 ** 30),
+    payloadBytes: wholeNumber('payload', values.payload, 64, leastPayloadBytes, 2 ** 30),
     pattern: oneOf<Pattern>('pattern', values.pattern, 'call', ['call', 'event']),
     ratePerSec: number('rate', values.rate, 0, 1, 1e6),
     gapUs: number('gap', values.gap, 0, 0, 1e6),
-    clients: number('clients', values.clients, 1, 1, 1_000),
+    clients: wholeNumber('clients', values.clients, 1, 1, 1_000),
     busyShare: number('busy', values.busy, 0, 0, 0.9),
-    placement: oneOf<Placement>('placement', values.placement, 'free', ['free', 'apart', 'together']),
+    placement: oneOf<Placement>('placement', values.placement, 'free', ['free', 'held', 'apart', 'together']),
     cpuLoad: values.load,
   };
   if (values.rate !== undefined && values.gap !== undefined)
     throw new Error('--rate and --gap exclude each other: a rate says when messages start');
   const durationMs = number('duration', values.duration, 1, 0.05, 600) * 1_000;
-  const rounds = number('rounds', values.rounds, 3, 1, 100);
+  const rounds = wholeNumber('rounds', values.rounds, 3, 1, 100);
+  const alone = transports.find((name) => name === 'worker' || name.startsWith('limit'));
+  if (conditions.placement !== 'free' && alone !== undefined)
+    throw new Error(`--placement=${conditions.placement} needs a sidecar process that can be placed, and ${alone} has none`);
   const plan = { runInMs: 500, warmupMs: 200, durationMs };
   const plans = { flowing: plan, gapped: plan, open: plan, idle: plan };
   const budgetMs = 60_000 + transports.length * (rounds * (durationMs + 10_000) + 10_000);
-  const effort = { ...full, plans, rounds, budgetMs, includes: () => true };
+  const { held: _, ...rest } = full;
+  const effort = { ...rest, plans, rounds, budgetMs, includes: () => true };
   return { scenarios: [scenario('own', transports, conditions)], effort, withOverhead: false };
 }
 
@@ -126,6 +160,12 @@ function number(name: string, value: string | undefined, otherwise: number, leas
   const result = Number(value);
   if (value.trim() === '' || !(result >= least && result <= most))
     throw new Error(`--${name}=${value} is no number from ${least} to ${most}`);
+  return result;
+}
+
+function wholeNumber(name: string, value: string | undefined, otherwise: number, least: number, most: number): number {
+  const result = number(name, value, otherwise, least, most);
+  if (!Number.isInteger(result)) throw new Error(`--${name}=${value} is no whole number`);
   return result;
 }
 

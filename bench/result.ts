@@ -1,7 +1,7 @@
 /** The result file: what `--json` writes, and what report and gate read. */
 
 import type { Environment } from './environment.js';
-import type { Conditions } from './rig/lane.js';
+import type { Conditions, Placement } from './rig/lane.js';
 
 export interface Result {
   /** Of this format. */
@@ -45,6 +45,7 @@ export interface Row extends Conditions {
   timesLimit: number | null;
   /** Median of each round, in order: shows what the median of medians hides. */
   p50UsRounds: number[];
+  opsPerSecRounds: number[];
   /** What only some scenarios or transports know: mibPerSec, doorbells, cpuMs, sharedKiB ... */
   extras: Record<string, number>;
 }
@@ -54,6 +55,10 @@ export interface Verdict {
   what: string;
   value: number | null;
   unit: string;
+  /** Of the rows it was read from. */
+  placement: Placement;
+  /** The same value from each single round, as far as the rows have it. */
+  rounds: number[];
   bar: string;
   aim: string;
   verdict: 'reached' | 'reached, and the aim' | 'missed' | 'not measured' | '-';

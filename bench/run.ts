@@ -7,6 +7,9 @@ import { help, readRequest } from './options.js';
 import { ProgressBar } from './progress-bar.js';
 import { formatReport } from './report/table.js';
 import type { OverheadRow, Result } from './result.js';
+import { defaultFolder, formatSeries, writeSeries } from './spread/output.js';
+import { repeatSuite } from './spread/repeat.js';
+import type { Run } from './spread/spread.js';
 import { judge } from './suite/bars.js';
 import type { Suite } from './suite/suite.js';
 import { plannedMs, runSuite } from './suite/suite.js';
@@ -28,20 +31,43 @@ async function main(): Promise<number> {
 }
 
 async function run(request: Request): Promise<number> {
+  if (request.repetitions !== undefined) return repeat(request, request.repetitions);
   const result = await measure(request);
   if (request.jsonFile !== undefined) writeFileSync(request.jsonFile, `${JSON.stringify(result, null, 1)}\n`);
   process.stdout.write(`${formatReport(result, request.isVerbose)}\n`);
   return [...result.rows, ...result.overhead].some(isBroken) ? 1 : 0;
 }
 
-async function measure({ scenarios, effort, withOverhead }: Request): Promise<Result> {
+/** The whole series, as far as it is known, is on disk after each run: nobody may be watching. */
+async function repeat({ scenarios, effort, folder = defaultFolder() }: Request, repetitions: number): Promise<number> {
+  const environment = { ...describeEnvironment(), effort: effort.name };
+  process.stderr.write(`about ${Math.ceil((repetitions * plannedMs({ scenarios, effort })) / 60_000)} min\n`);
+  const bar = new ProgressBar();
+  const suite = { scenarios, effort, directory: makeDirectory(), progress: bar.show.bind(bar) };
+  try {
+    const write = (runs: readonly Run[]) => writeSeries({ environment, wanted: repetitions, runs }, folder);
+    const runs = await repeatSuite(suite, repetitions, write);
+    bar.stop();
+    process.stdout.write(formatSeries({ environment, wanted: repetitions, runs }));
+    return runs.some(({ rows }) => rows.some(isBroken)) ? 1 : 0;
+  } finally {
+    bar.stop();
+  }
+}
+
+/** For sockets, files and compiled programs; gone when the run is. */
+function makeDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), 'pillion-bench-'));
   process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130));
+  return directory;
+}
+
+async function measure({ scenarios, effort, withOverhead }: Request): Promise<Result> {
   const environment = { ...describeEnvironment(), effort: effort.name };
   process.stderr.write(`about ${Math.ceil(plannedMs({ scenarios, effort }) / 60_000)} min\n`);
   const bar = new ProgressBar();
-  const suite = { scenarios, effort, directory, progress: bar.show.bind(bar) };
+  const suite = { scenarios, effort, directory: makeDirectory(), progress: bar.show.bind(bar) };
   try {
     const rows = await runSuite(suite);
     const overhead = withOverhead ? await measureWorkload(suite) : [];

@@ -11,6 +11,8 @@
 #include <cerrno>
 #include <string>
 
+#include "block_pool.h"
+#include "counter_memory.h"
 #include "error.h"
 #include "loop_hub.h"
 #include "loop_watch.h"
@@ -61,13 +63,18 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(state);
   state->hub = hub;
   Napi::Function segment = Segment::Define(env), socket = UnixSocket::Define(env);
+  Napi::Function counter_memory = CounterMemory::Define(env);
   state->segment_class = Napi::Persistent(segment);
   state->socket_class = Napi::Persistent(socket);
+  state->counter_memory_class = Napi::Persistent(counter_memory);
   exports.Set("Segment", segment);
   exports.Set("UnixSocket", socket);
+  exports.Set("CounterMemory", counter_memory);
   exports.Set("LoopWatch", LoopWatch::Define(env));
   exports.Set("turn", hub->TurnCounter(env));
   exports.Set("configureWaiting", Napi::Function::New(env, ConfigureWaiting));
+  exports.Set("allocateBlock", Napi::Function::New(env, BlockPool::AllocateBlock));
+  exports.Set("trimBlocks", Napi::Function::New(env, BlockPool::TrimBlocks));
   exports.Set("lockFile", Napi::Function::New(env, LockFile));
   exports.Set("closeDescriptor", Napi::Function::New(env, CloseDescriptor));
   return exports;

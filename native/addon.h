@@ -14,6 +14,7 @@ class LoopHub;
 struct AddonState {
   Napi::FunctionReference segment_class;
   Napi::FunctionReference socket_class;
+  Napi::FunctionReference counter_memory_class;
   LoopHub* hub = nullptr;  // owned by itself; ends in the environment's cleanup hook
   // Descriptors that TypeScript holds as numbers. The hub closes what is left when the environment ends, or the lock
   // of a server in a worker would outlive the worker.

@@ -128,6 +128,8 @@ void LoopHub::OnPrepare() {
   uv_idle_stop(idle_);
   if (hot_.empty()) return;
   Napi::HandleScope scope(env_);
+  const uint32_t cpu = CpuPlace::Current();
+  for (LoopWatch* watch : hot_) watch->PublishCpu(cpu);
   turn_deadline_ns_ = uv_hrtime() + kTurnNs;
   for (;;) {
     if (DeliverReady()) {
@@ -197,6 +199,24 @@ bool LoopHub::IsAnyEager() const {
   return false;
 }
 
+// Is the peer on this very CPU? Then a spin would only keep it from answering, unless this thread can leave.
+bool LoopHub::IsSpinInVain(LoopWatch* watch) {
+  const uint32_t cpu = CpuPlace::Current();
+  watch->PublishCpu(cpu);
+  if (!watch->IsPeerOn(cpu)) return false;
+  if (!watch->MayMove() || !place_.TryLeave(cpu, uv_hrtime())) return true;
+  watch->PublishCpu(CpuPlace::Current());
+  return false;
+}
+
+// The same for all watches from which something is expected.
+bool LoopHub::IsEveryPeerHere() {
+  for (LoopWatch* watch : hot_) {
+    if (watch->IsExpecting() && !IsSpinInVain(watch)) return false;
+  }
+  return true;
+}
+
 // How long to spin now: what the past suggests, or as long as allowed in the middle of a message.
 uint64_t LoopHub::SpinLimitNs() const {
   const uint64_t limit = predictor_.LimitNs();
@@ -220,6 +240,7 @@ void LoopHub::NoteArrival(bool while_spinning) {
 bool LoopHub::SpinForAny() {
   const uint64_t limit = SpinLimitNs();
   if (limit == 0 || idle_since_ns_ == 0) return false;
+  if (IsEveryPeerHere()) return false;
   const uint64_t deadline = uv_hrtime() + limit;
   do {
     for (int look = 0; look < kLooksPerClockRead; look++) {
@@ -229,6 +250,7 @@ bool LoopHub::SpinForAny() {
       }
       CpuRelax();
     }
+    if (IsEveryPeerHere()) return false;
   } while (uv_hrtime() < deadline);
   predictor_.OnMiss();
   return false;
@@ -255,6 +277,7 @@ bool LoopHub::SpinFor(LoopWatch* watch, uint64_t limit_ns, bool yields) {
       CpuRelax();
     }
     if (yields && hot_.size() > 1 && IsAnyReady()) return false;
+    if (IsSpinInVain(watch)) return false;
     const uint64_t now = uv_hrtime();
     if (deadline == 0) deadline = now + limit_ns;
     if (now >= deadline) return false;

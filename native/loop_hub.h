@@ -16,6 +16,7 @@
 
 #include <vector>
 
+#include "cpu_place.h"
 #include "spin_predictor.h"
 
 namespace pillion {
@@ -67,6 +68,8 @@ class LoopHub {
   bool IsAnyReady() const;
   bool IsAnyExpecting() const;
   bool IsAnyEager() const;
+  bool IsSpinInVain(LoopWatch* watch);
+  bool IsEveryPeerHere();
   uint64_t SpinLimitNs() const;
   void StartIdleWait();
   void SetPlace(LoopWatch* watch, int place);
@@ -88,6 +91,7 @@ class LoopHub {
   std::vector<UnixSocket*> sockets_;
 
   SpinPredictor predictor_;
+  CpuPlace place_;
   uint64_t linger_ms_ = 1;
   uint64_t idle_since_ns_ = 0;     // since when this side waits for something expected; 0 = it does not
   uint64_t turn_deadline_ns_ = 0;  // when the current turn has to go back to the loop

@@ -47,6 +47,9 @@ LoopWatch::LoopWatch(const Napi::CallbackInfo& info) : Napi::ObjectWrap<LoopWatc
   parked_ = mapping_->word(inbound, kParkedOffset);
   out_head_ = mapping_->word(1 - inbound, kHeadOffset);
   out_starved_ = mapping_->word(1 - inbound, kStarvedOffset);
+  cpu_ = mapping_->word(inbound, kCpuOffset);
+  peer_cpu_ = mapping_->word(1 - inbound, kCpuOffset);
+  is_client_ = inbound == 1;
 
   LoopHub* hub = AddonState::Of(env)->hub;
   const int result = socket_->Listen(this);

@@ -52,6 +52,16 @@ class LoopWatch : public Napi::ObjectWrap<LoopWatch>, public ReadableListener {
   // Announces sleep (docs/protocol.md, "Parking" and "Starving"). False: something came meanwhile, stay awake.
   bool Park(SharedWord::value_type how);
   void Unpark();
+  // Tells the peer where this thread runs, if that has changed.
+  void PublishCpu(uint32_t cpu) {
+    if (cpu == published_cpu_) return;
+    published_cpu_ = cpu;
+    cpu_->store(cpu, std::memory_order_relaxed);
+  }
+  // Was the peer last seen on this CPU? Then spinning would only keep it from answering.
+  bool IsPeerOn(uint32_t cpu) const { return peer_cpu_->load(std::memory_order_relaxed) == cpu; }
+  // Of two sides on one CPU it is the client that moves; if both did, they would meet again.
+  bool MayMove() const { return is_client_; }
   // True while events came within the last 100 ms: then the loop dozes, and senders need not ring for events.
   bool IsDozy(uint64_t now_ns);
   // Lets the process end if nothing keeps it: cheaper here than after every call.
@@ -85,6 +95,10 @@ class LoopWatch : public Napi::ObjectWrap<LoopWatch>, public ReadableListener {
   SharedWord* parked_ = nullptr;
   SharedWord* out_head_ = nullptr;
   SharedWord* out_starved_ = nullptr;
+  SharedWord* cpu_ = nullptr;
+  SharedWord* peer_cpu_ = nullptr;
+  uint32_t published_cpu_ = 0;
+  bool is_client_ = false;
   Napi::Reference<Napi::Int32Array> state_array_;
   volatile uint32_t* state_ = nullptr;
   Napi::FunctionReference callback_;

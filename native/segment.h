@@ -6,38 +6,20 @@
 
 #include <memory>
 
-#include "layout.h"
+#include "shared_memory.h"
 
 namespace pillion {
 
-// One mapped segment. Shared by the Segment object, its ArrayBuffer and the watches on it; the memory goes
-// when Unmap is called or the last of them is gone, whichever comes first.
-class Mapping {
- public:
-  ~Mapping() { Unmap(); }
-  Mapping(const Mapping&) = delete;
-  Mapping& operator=(const Mapping&) = delete;
-
-  // Returns null and sets *failed_call and errno.
-  static std::shared_ptr<Mapping> Map(int fd, size_t header_bytes, size_t capacity0, size_t capacity1,
-                                      const char** failed_call);
-  void Unmap();
-
-  bool is_mapped() const { return base_ != nullptr; }
-  uint8_t* base() const { return base_; }
-  size_t length() const { return length_; }
-  SharedWord* word(int ring, uint32_t offset) const {
-    return reinterpret_cast<SharedWord*>(base_ + ControlWord(ring, offset));
-  }
-
- private:
-  Mapping() = default;
-  uint8_t* base_ = nullptr;
-  size_t length_ = 0;
+// What page 0 says, copied once into private memory.
+struct Description {
+  uint32_t magic, version, segment_bytes, header_bytes, offset0, capacity0, offset1, capacity1, arena_offset,
+      arena_bytes;
 };
+static_assert(sizeof(Description) == 40, "the description is ten words");
 
-// JavaScript: Segment.create(capacity0, capacity1), Segment.map(fd, maxRingBytes); .buffer, .descriptor,
-// .headerBytes, .capacities, close(). `map` takes ownership of the descriptor, also when it throws.
+// JavaScript: Segment.create(capacity0, capacity1, arenaBytes), Segment.map(fd, maxRingBytes, maxArenaBytes); .buffer,
+// .arena, .descriptor, .headerBytes, .capacities, closeRings(), close(). `map` takes ownership of the descriptor, also
+// when it throws.
 class Segment : public Napi::ObjectWrap<Segment> {
  public:
   static Napi::Function Define(Napi::Env env);
@@ -50,15 +32,18 @@ class Segment : public Napi::ObjectWrap<Segment> {
  private:
   static Napi::Value Create(const Napi::CallbackInfo& info);
   static Napi::Value MapDescriptor(const Napi::CallbackInfo& info);
-  static Napi::Value Adopt(Napi::Env env, int fd, uint32_t header_bytes, uint32_t capacity0, uint32_t capacity1,
-                           bool keep_descriptor);
+  static Napi::Value Adopt(Napi::Env env, int fd, const Description& layout, bool keep_descriptor);
 
   Napi::Value Buffer(const Napi::CallbackInfo& info);
+  Napi::Value Arena(const Napi::CallbackInfo& info);
   Napi::Value Descriptor(const Napi::CallbackInfo& info);
+  void CloseRings(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 
   std::shared_ptr<Mapping> mapping_;
+  std::shared_ptr<Mapping> arena_mapping_;  // null without an arena
   Napi::Reference<Napi::ArrayBuffer> buffer_;
+  Napi::Reference<Napi::ArrayBuffer> arena_;
   int fd_ = -1;
 };
 

@@ -17,7 +17,7 @@ namespace pillion {
 
 namespace {
 
-constexpr int kMaxDescriptors = 4;  // more than the protocol ever allows, so that "too many" can be told from "one"
+constexpr int kMaxDescriptors = 4;  // more than the protocol ever allows, so that "too many" can be told from "enough"
 
 bool FillAddress(const std::string& path, sockaddr_un* address) {
   std::memset(address, 0, sizeof(*address));
@@ -132,28 +132,33 @@ void UnixSocket::RefuseOne() {
   spare_fd_ = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-// send(bytes, start, end, descriptor): the number of bytes sent, or -errno. A descriptor of -1 means none.
+// send(bytes, start, end, ...descriptors): the number of bytes sent, or -errno. A descriptor of -1 means none.
 Napi::Value UnixSocket::Send(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   Napi::Uint8Array bytes = info[0].As<Napi::Uint8Array>();
   const size_t start = info[1].As<Napi::Number>().Uint32Value();
   const size_t end = info[2].As<Napi::Number>().Uint32Value();
-  const int descriptor = info[3].As<Napi::Number>().Int32Value();
+  int descriptors[kMaxDescriptors];
+  size_t count = 0;
+  for (size_t i = 3; i < info.Length() && count < kMaxDescriptors; i++) {
+    const int descriptor = info[i].As<Napi::Number>().Int32Value();
+    if (descriptor >= 0) descriptors[count++] = descriptor;
+  }
   if (end > bytes.ByteLength() || start > end) return Napi::Number::New(env, -EINVAL);
 
   iovec part = {bytes.Data() + start, end - start};
   msghdr message = {};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  if (descriptor >= 0) {
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(descriptors))] = {};
+  if (count > 0) {
     message.msg_control = control;
-    message.msg_controllen = sizeof(control);
+    message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
     cmsghdr* header = CMSG_FIRSTHDR(&message);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(header), &descriptor, sizeof(int));
+    header->cmsg_len = CMSG_LEN(sizeof(int) * count);
+    std::memcpy(CMSG_DATA(header), descriptors, sizeof(int) * count);
   }
   ssize_t sent;
   do {

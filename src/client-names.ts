@@ -1,4 +1,4 @@
-import type { Contract, Definition, Definitions } from './contract.js';
+import { type Contract, type Definitions, type MessageDefinition, messagesOf } from './contract.js';
 import { resolveCodec } from './protocol/codec.js';
 import { CALL, EVENT, tagOf } from './protocol/frame.js';
 import type { NameEntry } from './protocol/names.js';
@@ -23,7 +23,7 @@ export function defineNames({ definitions }: Contract<Definitions>, maxMessageBy
   const table: NameEntry[] = [];
   const targets = new Map<string, Target>();
   const pushes = new Map<number, PushFormat>();
-  for (const [index, [name, definition]] of Object.entries(definitions).entries()) {
+  for (const [index, [name, definition]] of messagesOf(definitions).entries()) {
     const codec = resolveCodec(definition.codec);
     table.push({ name, kind: definition.kind, codec: codec.name });
     if (definition.kind === 'state' || definition.kind === 'broadcast') {
@@ -42,7 +42,7 @@ export function defineNames({ definitions }: Contract<Definitions>, maxMessageBy
   return { table, targets, pushes, formatOf: ({ name, codec, checkItem }) => ({ name, codec, maxMessageBytes, check: checkItem }) };
 }
 
-type Sent = Exclude<Definition, { kind: 'state' | 'broadcast' }>;
+type Sent = Exclude<MessageDefinition, { kind: 'state' | 'broadcast' }>;
 
 function targetOf(name: string, index: number, definition: Sent): Target {
   const isEvent = definition.kind === 'event';

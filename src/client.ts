@@ -3,6 +3,7 @@ import type { Peer } from './channel/peer.js';
 import { type ClientNames, defineNames } from './client-names.js';
 import { type ClientSettings, type ConnectOptions, checkConnectOptions } from './connect-options.js';
 import type {
+  ClaimNames,
   Contract,
   Definitions,
   EventNames,
@@ -16,22 +17,29 @@ import type {
   SentRequestOf,
   ValueOf,
 } from './contract.js';
+import type { LabelArguments, MetricNames } from './counters/definitions.js';
+import type { Counter, Gauge, Histogram } from './counters/handles.js';
+import type { CounterStatus, CounterTable } from './counters/table.js';
 import { type ConnectionMessage, calls, connects, debug, disconnects, sends } from './diagnostics.js';
 import { PillionError } from './errors.js';
 import { middlewareOption } from './middleware.js';
 import { integerOption, invalidArgument, timeoutOption } from './options.js';
 import { Outgoing } from './outgoing.js';
 import type { TransportName } from './protocol/handshake.js';
-import type { MessageHeaders } from './protocol/headers.js';
+import { encodeHeaders, type MessageHeaders } from './protocol/headers.js';
 import { MAX_RING_BYTES } from './ring/layout.js';
+import type { Claim } from './session/claims.js';
 import type { BroadcastInfo, ClientState } from './session/client-pushes.js';
 import { ClientSession } from './session/client-session.js';
 import type { StreamLimits } from './session/client-streams.js';
 import type { DuplexEnd } from './session/duplex-end.js';
 import type { ItemReceiver } from './session/item-receiver.js';
-import type { Target } from './session/target.js';
+import { type Target, withHeaders } from './session/target.js';
 import type { WaitOptions } from './session/waiters.js';
 import type { ClientStats } from './stats.js';
+import { DuplexSocket, type DuplexSocketOptions } from './streams/duplex.js';
+import { isSource } from './streams/source.js';
+import { UploadWritable } from './streams/upload-writable.js';
 
 /** How long to wait. */
 export interface TimeoutOptions {
@@ -58,6 +66,8 @@ export interface StreamCallOptions extends CallOptions {
   windowBytes?: number;
 }
 
+export interface DuplexCallOptions extends StreamCallOptions, DuplexSocketOptions {}
+
 export interface ClientStatus {
   readonly state: 'connecting' | 'connected' | 'closed';
   readonly path: string;
@@ -67,6 +77,8 @@ export interface ClientStatus {
   readonly fallbackReason: string | undefined;
   /** While connected: the sidecar's process. */
   readonly peer: Peer | undefined;
+  /** Undefined if the contract has no counters. */
+  readonly counters: CounterStatus | undefined;
   /** Why there is no connection, if the last attempt failed or the last connection broke. */
   readonly lastError: Error | null;
 }
@@ -96,6 +108,7 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
   private readonly names: ClientNames;
   private readonly settings: ClientSettings;
   private readonly contractName: string;
+  private readonly counters: CounterTable | null;
   private readonly outgoing: Outgoing;
   private readonly hasMiddleware: boolean;
   private closing: Promise<void> | null = null;
@@ -107,8 +120,9 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
       throw invalidArgument('connect needs a contract made by contract()');
     this.contractName = contract.name;
     const middleware = middlewareOption(options.use);
-    const settings = checkConnectOptions(contract.name, options);
+    const settings = checkConnectOptions(contract, options);
     this.settings = settings;
+    this.counters = settings.counters;
     this.names = defineNames(contract, settings.maxMessageBytes);
     this.session = new ClientSession(
       { ...settings.session, hello: { ...settings.session.hello, names: this.names.table } },
@@ -189,11 +203,17 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
   }
 
   /**
-   * The same, but waits in place of dropping: resolves when the event was accepted.
+   * The same, but waits in place of dropping: resolves when the event was accepted. Those who wait get their turn in order; `send` does not wait for them.
    *
    * @returns rejects as `ready`, and as `send` throws.
    */
-  async sendWhenFree<N extends EventNames<D>>(name: N, payload: SentPayloadOf<D, N>, options: CallOptions = {}): Promise<void> {
+  async sendWhenFree<N extends EventNames<D>>(
+    name: N,
+    ...args: undefined extends SentPayloadOf<D, N>
+      ? [payload?: SentPayloadOf<D, N>, options?: CallOptions]
+      : [payload: SentPayloadOf<D, N>, options?: CallOptions]
+  ): Promise<void> {
+    const [payload, options = {}] = args;
     const target = this.target(name, 'event');
     await this.wait(`there was no room for event "${name}"`, options, (wait) =>
       this.outgoing.sendWhenFree(target, payload, options.headers, wait),
@@ -202,7 +222,8 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
 
   /**
    * Runs `send`, which may send and call, and makes all that it writes visible to the sidecar at once: one store and one look at the sidecar serve all. Until it returns, nothing of it
-   * outlives a crash of this process. Returns what `send` returns.
+   * outlives a crash of this process. Returns what `send` returns. What an asynchronous function does after its first `await` is no part of the batch. A ring that gets full, and
+   * `callSync`, publish what there is.
    */
   batch<R>(send: () => R): R {
     return this.session.batch(send);
@@ -216,6 +237,19 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
   /** Was an event refused, or the high-water mark passed, since the last `drain`? */
   get needsDrain(): boolean {
     return this.session.events.needsDrain;
+  }
+
+  /**
+   * Memory for an event of codec `raw`, in which it is written where the sidecar will read it: fill `view`, then `commit`. Null: there is no room now, or the client is
+   * closed. A claim that is neither committed nor aborted holds its memory until it is garbage, and is reported then.
+   *
+   * @throws PillionError ERR_PILLION_UNKNOWN_NAME, _INVALID_ARGUMENT, or _TOO_LARGE if it could never fit.
+   */
+  claim<N extends ClaimNames<D>>(name: N, bytes: number): Claim | null {
+    const target = this.target(name, 'event');
+    if (target.codec.name !== 'raw')
+      throw invalidArgument(`"${name}" has codec "${target.codec.name}": only events of codec "raw" can be claimed`);
+    return this.session.claims.claim(target, bytes, this.claim);
   }
 
   /**
@@ -267,7 +301,8 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
 
   /**
    * Asks for many items. They come as fast as they are read, and no faster; leaving the loop, or aborting the signal, stops the sidecar at once. While no sidecar is
-   * there the stream waits for one; when the sidecar dies it throws, after the items that had arrived. Read once, with `for await`.
+   * there the stream waits for one; when the sidecar dies it throws, after the items that had arrived. Read once: with `for await`, or as the Node stream that `toReadable()` makes of it;
+   * `Readable.from` and `ReadableStream.from` take it as well.
    *
    * @throws in the loop: RemoteError (the handler failed), or PillionError: ERR_PILLION_TIMEOUT, _PEER_DIED, _CLOSED, _UNKNOWN_NAME, _DECODE, _TOO_LARGE.
    */
@@ -283,8 +318,8 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
   }
 
   /**
-   * Sends everything that `source` yields, as fast as the sidecar reads it, and resolves with the handler's answer. The source is told to stop (`return`) when the
-   * sidecar reads no more, the signal aborts or the connection ends; if it throws, the handler is told.
+   * Sends everything that `source` yields, as fast as the sidecar reads it, and resolves with the handler's answer. A source is an iterable of any kind, a Node `Readable` or a web
+   * `ReadableStream`. It is told to stop (`return`, `destroy` or `cancel`) when the sidecar reads no more, the signal aborts or the connection ends; if it throws, the handler is told.
    *
    * @returns rejects as `call`, and with what the source throws.
    */
@@ -294,11 +329,39 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
     options?: CallOptions,
   ): Promise<ResponseOf<D, N>> {
     const target = this.target(name, 'upload');
+    if (!isSource(source)) throw invalidArgument(`upload "${name}" needs an iterable or a stream`);
     const result = await this.outgoing.upload(target, source, this.limits(options), options?.headers);
     return result as ResponseOf<D, N>;
   }
 
-  /** Opens a stream of items in both directions, each at its own pace; either side may end its own direction first. */
+  /**
+   * The same for those who write: a Node `Writable` whose `result` is the handler's answer. Middleware does not see it.
+   *
+   * @throws PillionError ERR_PILLION_UNKNOWN_NAME or _CLOSED, or the reason of a signal that has aborted already.
+   */
+  uploadWritable<N extends NamesOf<D, 'upload'>>(name: N, options?: CallOptions): UploadWritable<ResponseOf<D, N>> {
+    const target = withHeaders(this.target(name, 'upload'), encodeHeaders(options?.headers));
+    return new UploadWritable(this.session.streams.openUpload(target, this.names.formatOf(target), this.limits(options)));
+  }
+
+  /**
+   * Opens a stream in both directions as a Node `Duplex`, of bytes if the codec is `raw`, of objects otherwise. One of bytes serves `node:http`, `node:http2` and undici as the socket of a
+   * connection. Usable at once: what is written while no sidecar is there waits for one, within its buffer. Whatever goes wrong is its `error` event; one that is not wanted any more must be
+   * destroyed.
+   *
+   * @throws PillionError ERR_PILLION_UNKNOWN_NAME or _INVALID_ARGUMENT: the call itself is wrong.
+   */
+  duplex<N extends NamesOf<D, 'duplex'>>(name: N, options: DuplexCallOptions = {}): DuplexSocket {
+    const target = this.target(name, 'duplex');
+    const limits = this.limits(options);
+    try {
+      return this.outgoing.duplex(target, limits, options.headers).toDuplex(options);
+    } catch (error) {
+      return DuplexSocket.failed(target.codec.name === 'raw', error);
+    }
+  }
+
+  /** The same item by item: to be read with `for await`, and written with `write` and `end`. Either side may end its own direction first. */
   duplexItems<N extends NamesOf<D, 'duplex'>>(name: N, options?: StreamCallOptions): DuplexEnd<OutputOf<D, N>, SentInputOf<D, N>> {
     const target = this.target(name, 'duplex');
     const end = this.outgoing.duplex(target, this.limits(options), options?.headers);
@@ -341,6 +404,31 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
     return end;
   }
 
+  /**
+   * A number that only grows, in memory that the sidecar reads whenever it wants. The same name and labels give the same handle; keep it where every
+   * nanosecond counts.
+   *
+   * @throws PillionError ERR_PILLION_UNKNOWN_NAME, _INVALID_ARGUMENT (wrong labels), or _COUNTERS_FULL: no room for another set of labels.
+   */
+  counter<N extends MetricNames<D, 'counter'>>(name: N, ...labels: LabelArguments<D, N>): Counter {
+    return this.metrics('counter', name).counter(name, labels[0]);
+  }
+
+  /** A number that goes up and down. Otherwise as `counter`. */
+  gauge<N extends MetricNames<D, 'gauge'>>(name: N, ...labels: LabelArguments<D, N>): Gauge {
+    return this.metrics('gauge', name).gauge(name, labels[0]);
+  }
+
+  /** A distribution over the buckets of its definition. Otherwise as `counter`. */
+  histogram<N extends MetricNames<D, 'histogram'>>(name: N, ...labels: LabelArguments<D, N>): Histogram {
+    return this.metrics('histogram', name).histogram(name, labels[0]);
+  }
+
+  private metrics(kind: string, name: string): CounterTable {
+    if (this.counters === null) throw this.unknown(name, kind);
+    return this.counters;
+  }
+
   /** Resolves when a sidecar is connected. Rejects with ERR_PILLION_TIMEOUT, the signal's reason, or ERR_PILLION_CLOSED. Without a timeout it waits for ever. */
   ready(options: TimeoutOptions = {}): Promise<void> {
     return this.wait('no sidecar connected', options, (wait) => this.session.ready(wait));
@@ -361,7 +449,10 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
    * `await flush()` first. Safe to call twice.
    */
   close(): Promise<void> {
-    this.closing ??= Promise.resolve().then(() => this.session.close());
+    this.closing ??= Promise.resolve().then(() => {
+      this.session.close();
+      this.counters?.close();
+    });
     return this.closing;
   }
 
@@ -378,6 +469,7 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
       transport: connection?.channel.transport,
       fallbackReason: connection?.fallbackReason,
       peer: connection?.peer,
+      counters: this.counters?.status(connection?.noCountersReason),
       lastError,
     };
   }
@@ -395,6 +487,10 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
       statesReceived: session.pushes.statesReceived,
       bufferedBytes: session.bufferedBytes,
       ringBytes: this.settings.ringBytes,
+      claimsOpen: session.claims.openCount,
+      claimsLeaked: session.claims.leakedCount,
+      arenaUsedBytes: session.arenaUsedBytes,
+      arenaBytes: this.settings.session.arenaBytes,
     };
   }
 }

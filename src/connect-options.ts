@@ -1,10 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import type { PeerRules } from './channel/peer.js';
 import { resolveSocketPath } from './channel/socket-path.js';
+import { type Contract, type Definitions, metricsOf } from './contract.js';
+import { createRegion } from './counters/region.js';
+import { CounterTable } from './counters/table.js';
 import type { ClientMiddleware } from './middleware.js';
 import {
   addonFor,
+  arenaBytesOption,
   configureWaiting,
+  counterBytesOption,
   DEFAULT_CALL_TIMEOUT_MS,
   DEFAULT_HANDSHAKE_TIMEOUT_MS,
   DEFAULT_MAX_MESSAGE_BYTES,
@@ -17,6 +22,7 @@ import {
 } from './options.js';
 import { MAX_RING_BYTES } from './ring/layout.js';
 import type { SessionOptions } from './session/client-session.js';
+import { defaultChecksViews } from './session/view-checks.js';
 
 export interface ConnectOptions extends PeerRules {
   /** What every message goes through before it is sent, the first one outermost. */
@@ -27,6 +33,15 @@ export interface ConnectOptions extends PeerRules {
   transport?: 'auto' | 'socket';
   /** Sizes of the two rings, powers of two; 256 KiB each by default. `toServer` bounds how much is buffered while no sidecar is there. */
   ringBytes?: { toServer?: number; toClient?: number };
+  /** Memory for claims, a multiple of 4,096 and at most the sidecar's `maxArenaBytes`; 0 by default: claims work, and are copied once when they are committed. */
+  arenaBytes?: number;
+  /**
+   * Claims get a view of their own, which becomes unusable when the claim is over, and whose bytes are copied into the arena on commit. Finds writes that come too late,
+   * and costs what claiming saves. Default: unless NODE_ENV is "production".
+   */
+  checkViews?: boolean;
+  /** Memory for the contract's counters, a multiple of 4,096; 64 KiB by default, enough for about 1,000 sets of labels. */
+  counterBytes?: number;
   /** The largest message in either direction; 16 MiB by default. */
   maxMessageBytes?: number;
   /** Bytes in the ring to the sidecar above which `client.needsDrain` is true until `drain` is emitted; half of that ring by default. */
@@ -44,6 +59,8 @@ export interface ConnectOptions extends PeerRules {
 /** What `connect` works with, besides the contract. */
 export interface ClientSettings {
   path: string;
+  /** Null if the contract has none. */
+  counters: CounterTable | null;
   callTimeoutMs: number;
   windowBytes: number;
   maxMessageBytes: number;
@@ -53,7 +70,7 @@ export interface ClientSettings {
 }
 
 /** Checks what `connect` was given and fills in the defaults. */
-export function checkConnectOptions(contractName: string, options: ConnectOptions): ClientSettings {
+export function checkConnectOptions({ name: contractName, definitions }: Contract<Definitions>, options: ConnectOptions): ClientSettings {
   const path = resolveSocketPath(options.path, contractName);
   const callTimeoutMs = timeoutOption('callTimeoutMs', options.callTimeoutMs, DEFAULT_CALL_TIMEOUT_MS);
   const { addon, reason } = addonFor(options.transport);
@@ -63,8 +80,13 @@ export function checkConnectOptions(contractName: string, options: ConnectOption
     ringBytesOption('ringBytes.toClient', options.ringBytes?.toClient),
   ] as [number, number];
   const maxMessageBytes = integerOption('maxMessageBytes', options.maxMessageBytes, DEFAULT_MAX_MESSAGE_BYTES, 1, MAX_RING_BYTES);
+  const arenaBytes = arenaBytesOption(options.arenaBytes);
+  const counterBytes = counterBytesOption(options.counterBytes);
+  const metrics = metricsOf(definitions);
+  const counters = metrics.length > 0 ? new CounterTable(contractName, metrics, createRegion(addon, reason, counterBytes)) : null;
   return {
     path,
+    counters,
     callTimeoutMs,
     windowBytes: integerOption('windowBytes', options.windowBytes, DEFAULT_WINDOW_BYTES, 1, MAX_RING_BYTES),
     maxMessageBytes,
@@ -76,6 +98,9 @@ export function checkConnectOptions(contractName: string, options: ConnectOption
       noShmReason: reason,
       maySpin,
       ringBytes,
+      arenaBytes,
+      checksViews: options.checkViews ?? defaultChecksViews(),
+      counterDescriptor: counters?.descriptor ?? -1,
       maxMessageBytes,
       highWaterMark: integerOption('highWaterMark', options.highWaterMark, ringBytes[0] / 2, 0, ringBytes[0]),
       handshakeTimeoutMs: integerOption('handshakeTimeoutMs', options.handshakeTimeoutMs, DEFAULT_HANDSHAKE_TIMEOUT_MS, 1, 3_600_000),
@@ -85,10 +110,12 @@ export function checkConnectOptions(contractName: string, options: ConnectOption
         contract: contractName,
         clientId: randomUUID(),
         ringBytes,
+        arenaBytes,
         maxMessageBytes,
         features: [],
         pid: process.pid,
         runtime: LIBRARY_RUNTIME,
+        ...counters?.offer(),
       },
     },
   };

@@ -1,3 +1,4 @@
+import type { MetricDefinition } from './counters/definitions.js';
 import { PillionError } from './errors.js';
 import { type Codec, type CodecName, resolveCodec } from './protocol/codec.js';
 import { MAX_NAMES } from './protocol/names.js';
@@ -19,6 +20,16 @@ export interface EventOptions {
   waitMs?: number;
   /** A sidecar that sleeps need not be woken for this event at once, but within so many ms. Default 0: at once. */
   lingerMs?: number;
+}
+
+/** Options of an `event` of plain bytes. */
+export interface RawEventOptions extends Omit<EventOptions, 'codec'> {
+  codec: 'raw';
+  /**
+   * The handler gets a view of the bytes where they lie, without a copy: valid until the handler is done, or what `context.retain()` returned was called. The app that sent
+   * them can still change them while they are looked at. Default false: a copy.
+   */
+  borrow?: boolean;
 }
 
 /** Options of `method`. */
@@ -75,6 +86,12 @@ export interface EventDefinition<T = unknown, Sent = T> extends Checked {
   readonly [types]?: { payload: T; sentPayload: Sent };
 }
 
+/** An event whose payload is the bytes themselves: it may be claimed, and borrowed. */
+export interface RawEventDefinition<T = Uint8Array> extends EventDefinition<T> {
+  readonly codec: 'raw';
+  readonly borrow: boolean;
+}
+
 /** Something the app asks the sidecar. */
 export interface MethodDefinition<Req = unknown, Res = unknown, SentReq = Req, SentRes = Res> extends Checked {
   readonly kind: 'method';
@@ -121,7 +138,8 @@ export interface BroadcastDefinition<T = unknown, Sent = T> extends Checked {
 }
 
 /* biome-ignore-start lint/suspicious/noExplicitAny: any definition, whatever its payload; unknown would not be assignable both ways */
-export type Definition =
+/** What travels as messages. */
+export type MessageDefinition =
   | EventDefinition<any, any>
   | MethodDefinition<any, any, any, any>
   | StreamDefinition<any, any, any, any>
@@ -130,6 +148,7 @@ export type Definition =
   | StateDefinition<any, any>
   | BroadcastDefinition<any, any>;
 /* biome-ignore-end lint/suspicious/noExplicitAny: see above */
+export type Definition = MessageDefinition | MetricDefinition;
 export type Definitions = Readonly<Record<string, Definition>>;
 
 /** The typed list of what an app and its sidecar say to each other. Both import the same one. */
@@ -145,12 +164,16 @@ export type NamesOf<D extends Definitions, K extends Definition['kind']> = {
   string;
 
 /** One of the types that a definition carries. */
-type TypeOf<T extends Definition, Key extends string> = Key extends keyof NonNullable<T[typeof types]>
-  ? NonNullable<T[typeof types]>[Key]
+type TypeOf<T extends Definition, Key extends string> = T extends MessageDefinition
+  ? Key extends keyof NonNullable<T[typeof types]>
+    ? NonNullable<T[typeof types]>[Key]
+    : never
   : never;
 
 /** Names of a contract's events, and the payload of one. */
 export type EventNames<D extends Definitions> = NamesOf<D, 'event'>;
+/** Names of the events that can be claimed: those whose codec is `raw`. */
+export type ClaimNames<D extends Definitions> = { [N in keyof D]: D[N] extends RawEventDefinition<infer _> ? N : never }[keyof D] & string;
 export type PayloadOf<D extends Definitions, N extends keyof D> = TypeOf<D[N], 'payload'>;
 
 /** Names of a contract's methods, and the request and response of one. */
@@ -180,19 +203,20 @@ type Sent<S extends MaybeSchema, None = void> = S extends StandardSchema ? Schem
 type Received<S extends MaybeSchema, None = void> = S extends StandardSchema ? SchemaOutput<S> : None;
 
 /** Defines an event with payload `T`, or with what `schema` says. */
+export function event<T extends Uint8Array = Uint8Array>(options: RawEventOptions & NoSchema<'schema'>): RawEventDefinition<NoInfer<T>>;
 export function event<T = void>(options?: EventOptions & NoSchema<'schema'>): EventDefinition<NoInfer<T>>;
 export function event<S extends StandardSchema>(options: EventOptions & { schema: S }): EventDefinition<Received<S>, Sent<S>>;
-export function event(options: EventOptions & { schema?: MaybeSchema } = {}): EventDefinition {
+export function event(options: (EventOptions | RawEventOptions) & { schema?: MaybeSchema } = {}): EventDefinition {
+  const codec = checkedCodec(options.codec);
+  const borrow = 'borrow' in options && options.borrow === true;
+  if (borrow && codec !== 'raw') throw invalid('only the bytes of codec "raw" can be borrowed');
+  if (borrow && options.schema !== undefined) throw invalid('what is borrowed is not checked: a schema would have to read it');
   const { overflow = 'drop' } = options;
   if (overflow !== 'drop' && overflow !== 'wait') throw invalid(`overflow=${String(overflow)} is neither "drop" nor "wait"`);
-  return {
-    kind: 'event',
-    codec: checkedCodec(options.codec),
-    overflow,
-    waitMs: milliseconds('waitMs', options.waitMs, 100),
-    lingerMs: milliseconds('lingerMs', options.lingerMs, 0),
-    ...schemas({ input: ['schema', options.schema] }),
-  };
+  const waitMs = milliseconds('waitMs', options.waitMs, 100);
+  const lingerMs = milliseconds('lingerMs', options.lingerMs, 0);
+  const definition = { kind: 'event', codec, overflow, waitMs, lingerMs, ...schemas({ input: ['schema', options.schema] }) } as const;
+  return codec === 'raw' ? ({ ...definition, borrow } as RawEventDefinition) : definition;
 }
 
 /** Defines a method with request `Req` and response `Res`, or with what the schemas `input` and `output` say. */
@@ -287,7 +311,16 @@ function schemas(given: { [K in keyof Checked]: [option: string, schema: unknown
   return Object.fromEntries(entries.map(([key, [option, schema]]) => [key, checkedSchema(option, schema)]));
 }
 
-const KINDS: readonly string[] = ['event', 'method', 'stream', 'upload', 'duplex', 'state', 'broadcast'] satisfies Definition['kind'][];
+const MESSAGE_KINDS: readonly string[] = [
+  'event',
+  'method',
+  'stream',
+  'upload',
+  'duplex',
+  'state',
+  'broadcast',
+] satisfies MessageDefinition['kind'][];
+const KINDS = [...MESSAGE_KINDS, 'counter', 'gauge', 'histogram'];
 
 const CONTRACT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
@@ -305,7 +338,7 @@ export function contract<const D extends Definitions>(name: string, definitions:
   if (entries.length > MAX_NAMES) throw invalid(`a contract has at most ${MAX_NAMES} names, this one has ${entries.length}`);
   for (const [key, definition] of entries) {
     if (key.length === 0 || key.length > 256) throw invalid(`"${key}" is not a name: 1 to 256 characters`);
-    if (!KINDS.includes(definition?.kind)) throw invalid(`"${key}" is not made by ${KINDS.join('(), ')}()`);
+    if (!isMessage(definition) && !isMetric(definition)) throw invalid(`"${key}" is not made by ${KINDS.join('(), ')}()`);
   }
   return Object.freeze({ name, definitions: Object.freeze({ ...definitions }) });
 }
@@ -315,6 +348,24 @@ function milliseconds(name: string, value: unknown, fallback: number): number {
   if (typeof value !== 'number' || !(value >= 0 && value <= 60_000))
     throw invalid(`${name}=${String(value)} is not a number from 0 to 60000`);
   return value;
+}
+
+/** What travels as messages, in the order of the name table. */
+export function messagesOf(definitions: Definitions): [name: string, MessageDefinition][] {
+  return Object.entries(definitions).filter((entry): entry is [string, MessageDefinition] => isMessage(entry[1]));
+}
+
+/** What does not travel: numbers in shared memory. */
+export function metricsOf(definitions: Definitions): [name: string, MetricDefinition][] {
+  return Object.entries(definitions).filter((entry): entry is [string, MetricDefinition] => isMetric(entry[1]));
+}
+
+function isMessage(definition: Definition | undefined): definition is MessageDefinition {
+  return MESSAGE_KINDS.includes(definition?.kind as string);
+}
+
+function isMetric(definition: Definition | undefined): definition is MetricDefinition {
+  return definition?.kind === 'counter' || definition?.kind === 'gauge' || definition?.kind === 'histogram';
 }
 
 function checkedCodec(codec: CodecName | Codec = 'msgpack'): CodecName | Codec {

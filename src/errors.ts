@@ -12,8 +12,10 @@
  * | `ERR_PILLION_PEER_DIED` | the sidecar ended while the call was in flight; whether it was carried out is unknown |
  * | `ERR_PILLION_NOT_CONNECTED` | there is no sidecar, and the operation cannot wait for one |
  * | `ERR_PILLION_CLOSED` | the client or server was closed |
+ * | `ERR_PILLION_CLAIM_OVER` | the claim or the event was committed, aborted or done before |
  * | `ERR_PILLION_BUSY` | a limit on calls, connections or buffered bytes is reached |
  * | `ERR_PILLION_SLOW_CLIENT` | a client did not read a broadcast whose definition says that such clients are disconnected |
+ * | `ERR_PILLION_COUNTERS_FULL` | the memory of the counters has no room for another name or set of labels; those that exist go on |
  * | `ERR_PILLION_HANDLER` | the handler threw something without a code of its own |
  * | `ERR_PILLION_PROTOCOL` | the peer broke the protocol; the connection was closed |
  * | `ERR_PILLION_VERSION` / `ERR_PILLION_CONTRACT` | the two sides have no protocol version in common / speak different contracts |
@@ -35,8 +37,10 @@ export type PillionErrorCode =
   | 'ERR_PILLION_PEER_DIED'
   | 'ERR_PILLION_NOT_CONNECTED'
   | 'ERR_PILLION_CLOSED'
+  | 'ERR_PILLION_CLAIM_OVER'
   | 'ERR_PILLION_BUSY'
   | 'ERR_PILLION_SLOW_CLIENT'
+  | 'ERR_PILLION_COUNTERS_FULL'
   | 'ERR_PILLION_HANDLER'
   | 'ERR_PILLION_PROTOCOL'
   | 'ERR_PILLION_VERSION'

@@ -5,6 +5,7 @@ export {
   type ClientEvents,
   type ClientStatus,
   connect,
+  type DuplexCallOptions,
   type MessageOptions,
   type StreamCallOptions,
   type TimeoutOptions,
@@ -14,6 +15,7 @@ export {
   type BroadcastDefinition,
   type BroadcastOptions,
   broadcast,
+  type ClaimNames,
   type Contract,
   contract,
   type Definitions,
@@ -31,6 +33,8 @@ export {
   type NamesOf,
   type OutputOf,
   type PayloadOf,
+  type RawEventDefinition,
+  type RawEventOptions,
   type RequestOf,
   type ResponseOf,
   type SentInputOf,
@@ -50,7 +54,24 @@ export {
   upload,
   type ValueOf,
 } from './contract.js';
+export {
+  type CounterDefinition,
+  counter,
+  type GaugeDefinition,
+  gauge,
+  type HistogramDefinition,
+  type HistogramOptions,
+  histogram,
+  type LabelNames,
+  type LabelValues,
+  type MetricNames,
+  type MetricOptions,
+} from './counters/definitions.js';
+export type { Counter, Gauge, Histogram } from './counters/handles.js';
+export { type ClientCounters, type HistogramSnapshot, type MetricSnapshot, sumCounters, type ValueSnapshot } from './counters/snapshot.js';
+export type { CounterStatus } from './counters/table.js';
 export type { CallMessage, ConnectionMessage, HandleMessage, SendMessage } from './diagnostics.js';
+export { duplexHandler } from './duplex-handler.js';
 export { PillionError, type PillionErrorCode, ProtocolError, RemoteError } from './errors.js';
 export type {
   ClientMiddleware,
@@ -75,9 +96,13 @@ export {
   serve,
 } from './server.js';
 export type { ServerState } from './server-state.js';
+export type { EventContext } from './session/borrow.js';
+export type { Claim } from './session/claims.js';
 export type { BroadcastInfo, ClientState, StateEvents } from './session/client-pushes.js';
 export type { DuplexEnd } from './session/duplex-end.js';
 export type { HandlerContext } from './session/handler-context.js';
 export type { ItemReceiver } from './session/item-receiver.js';
 export type { ClientStats, ServerStats } from './stats.js';
+export type { DuplexSocket, DuplexSocketOptions } from './streams/duplex.js';
+export type { UploadWritable } from './streams/upload-writable.js';
 export type { StandardSchema } from './validation.js';

@@ -9,12 +9,24 @@ import { messageOf, PillionError } from './errors.js';
  * The native addon: where it is found, and the types of what it exports. native/ documents each class at its declaration.
  */
 
-/** A mapped segment. `buffer` is page 0, ring 0 twice, ring 1 twice; it has length 0 after `close`. */
+/**
+ * A mapped segment. `buffer` is page 0, ring 0 twice, ring 1 twice; it has length 0 after `close`. The arena is a buffer of its own: `closeRings` leaves it, and its
+ * addresses stay reserved as long as this object is reachable, for threads that still work on a view.
+ */
 export interface NativeSegment {
   readonly buffer: ArrayBuffer;
+  readonly arena: ArrayBuffer | undefined;
   readonly descriptor: number;
   readonly headerBytes: number;
   readonly capacities: [number, number];
+  closeRings(): void;
+  close(): void;
+}
+
+/** The memory of a client's counters. The buffer of one that was mapped must not be written to: that ends the process. Length 0 after `close`. */
+export interface NativeCounterMemory {
+  readonly buffer: ArrayBuffer;
+  readonly descriptor: number;
   close(): void;
 }
 
@@ -27,7 +39,7 @@ export interface Credentials {
 /** A Unix stream socket. Numbers below 0 are negated errno values. */
 export interface NativeSocket {
   accept(): NativeSocket | null | number;
-  send(bytes: Uint8Array, start: number, end: number, descriptor: number): number;
+  send(bytes: Uint8Array, start: number, end: number, ...descriptors: number[]): number;
   receive(bytes: Uint8Array, start: number, end: number): number;
   takeDescriptors(): number[] | null;
   credentials(): Credentials;
@@ -67,8 +79,12 @@ export interface NativeWatch {
 
 export interface NativeAddon {
   readonly Segment: {
-    create(capacity0: number, capacity1: number): NativeSegment;
-    map(descriptor: number, maxRingBytes: number): NativeSegment;
+    create(capacity0: number, capacity1: number, arenaBytes?: number): NativeSegment;
+    map(descriptor: number, maxRingBytes: number, maxArenaBytes?: number): NativeSegment;
+  };
+  readonly CounterMemory: {
+    create(bytes: number): NativeCounterMemory;
+    map(descriptor: number, bytes: number): NativeCounterMemory;
   };
   readonly UnixSocket: {
     listen(path: string): NativeSocket;
@@ -84,6 +100,10 @@ export interface NativeAddon {
   /** [0] counts the turns of this thread's event loop; setting [1] ends the current one early. */
   readonly turn: Int32Array;
   configureWaiting(mode: number, spinLimitNs: number, lingerMs: number): void;
+  /** Memory with any content; undefined where external memory is forbidden. It is used again when the collector is done with it. */
+  allocateBlock(bytes: number): ArrayBuffer | undefined;
+  /** Gives the blocks that are not in use back to the system. */
+  trimBlocks(): void;
   lockFile(path: string): number;
   closeDescriptor(descriptor: number): void;
 }
@@ -108,7 +128,7 @@ function load(): NativeResult {
   for (const candidate of candidates()) {
     try {
       const addon = require(candidate) as NativeAddon;
-      if (typeof addon.configureWaiting === 'function') return { addon };
+      if (typeof addon.CounterMemory === 'function') return { addon };
       attempts.push(`${candidate}: not an addon of this version of pillion`);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;

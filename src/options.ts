@@ -1,14 +1,18 @@
+import { COUNTER_BYTES_STEP, MAX_COUNTER_BYTES, MIN_COUNTER_BYTES } from './counters/layout.js';
 import { PillionError } from './errors.js';
 import { type NativeAddon, native } from './native.js';
 import { usableProcessors } from './processors.js';
 import { isRingCapacity } from './protocol/handshake.js';
-import { MAX_RING_BYTES, MIN_RING_BYTES } from './ring/layout.js';
+import { ARENA_PAGE_BYTES, MAX_ARENA_BYTES, MAX_RING_BYTES, MIN_RING_BYTES } from './ring/layout.js';
 
 /** Defaults and checks of what users may set, once, at the edge. */
 
 export const DEFAULT_RING_BYTES = 256 * 1024;
 export const DEFAULT_MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 export const DEFAULT_MAX_RING_BYTES = 64 * 1024 * 1024;
+export const DEFAULT_COUNTER_BYTES = 64 * 1024;
+export const DEFAULT_MAX_COUNTER_BYTES = 1024 * 1024;
+export const DEFAULT_MAX_ARENA_BYTES = 64 * 1024 * 1024;
 export const DEFAULT_CALL_TIMEOUT_MS = 5000;
 export const DEFAULT_HANDSHAKE_TIMEOUT_MS = 5000;
 export const DEFAULT_LINGER_MS = 1;
@@ -52,6 +56,19 @@ export function ringBytesOption(name: string, value: unknown): number {
   if (!isRingCapacity(value))
     throw invalidArgument(`${name}=${String(value)} is not a power of two from ${MIN_RING_BYTES} to ${MAX_RING_BYTES}`);
   return value as number;
+}
+
+export function counterBytesOption(value: unknown): number {
+  const bytes = integerOption('counterBytes', value, DEFAULT_COUNTER_BYTES, MIN_COUNTER_BYTES, MAX_COUNTER_BYTES);
+  if (bytes % COUNTER_BYTES_STEP !== 0) throw invalidArgument(`counterBytes=${bytes} is not a multiple of ${COUNTER_BYTES_STEP}`);
+  return bytes;
+}
+
+/** Whole pages; the addon refuses what is none where pages are larger, and the socket takes its place. */
+export function arenaBytesOption(value: unknown): number {
+  const bytes = integerOption('arenaBytes', value, 0, 0, MAX_ARENA_BYTES);
+  if (bytes % ARENA_PAGE_BYTES !== 0) throw invalidArgument(`arenaBytes=${bytes} is not a multiple of ${ARENA_PAGE_BYTES}`);
+  return bytes;
 }
 
 /** The addon unless the user wants none, and why there is none. */

@@ -1,4 +1,5 @@
 import type { PeerRules } from './channel/peer.js';
+import { MAX_COUNTER_BYTES } from './counters/layout.js';
 import { PillionError } from './errors.js';
 import { middlewareOption, type ServerMiddleware } from './middleware.js';
 import type { NativeAddon } from './native.js';
@@ -6,13 +7,16 @@ import {
   addonFor,
   configureWaiting,
   DEFAULT_HANDSHAKE_TIMEOUT_MS,
+  DEFAULT_MAX_ARENA_BYTES,
+  DEFAULT_MAX_COUNTER_BYTES,
   DEFAULT_MAX_MESSAGE_BYTES,
   DEFAULT_MAX_RING_BYTES,
   DEFAULT_WINDOW_BYTES,
   integerOption,
   type WaitPreset,
 } from './options.js';
-import { MAX_RING_BYTES } from './ring/layout.js';
+import { MAX_ARENA_BYTES, MAX_RING_BYTES } from './ring/layout.js';
+import { defaultChecksViews } from './session/view-checks.js';
 
 export interface ServeOptions extends PeerRules {
   /** What every message goes through before its handler, the first one outermost. */
@@ -29,6 +33,15 @@ export interface ServeOptions extends PeerRules {
   transport?: 'auto' | 'socket';
   /** The largest ring that a client may bring; 64 MiB by default. */
   maxRingBytes?: number;
+  /** The largest memory for counters that a client may bring; 1 MiB by default, 0 to read no counters. */
+  maxCounterBytes?: number;
+  /** The largest arena that a client may bring for its claims; 64 MiB by default. */
+  maxArenaBytes?: number;
+  /**
+   * Handlers of borrowing events get a copy that becomes unusable when it is given back, in place of the memory itself. Finds uses that come too late, and costs
+   * what borrowing saves. Default: unless NODE_ENV is "production".
+   */
+  checkViews?: boolean;
   /** The largest message in either direction; 16 MiB by default. */
   maxMessageBytes?: number;
   /** Connections at once, in all and per user; 1,024 each by default. */
@@ -36,8 +49,13 @@ export interface ServeOptions extends PeerRules {
   maxConnectionsPerUid?: number;
   /** Answers queued for a client that does not read them before its requests are not read either; 1 MiB by default. */
   maxQueuedBytes?: number;
-  /** Calls and streams of one client that may be at work at once; further ones wait in their order. No limit by default. */
+  /**
+   * Calls and streams of one client that may be at work at once; further ones wait in their order, for which nothing more is read once they take more than `maxQueuedBytes`; while a stream is
+   * among those at work they are then refused with ERR_PILLION_BUSY instead. Handlers that do not return a promise do not count. No limit by default.
+   */
   concurrency?: number;
+  /** Streams, uploads and duplex streams that one client may have open; beyond that they are refused with ERR_PILLION_BUSY. 1,024 by default. */
+  maxOpenStreams?: number;
   /** Bytes of items of one stream that a client may have on their way to a handler that has not read them; 256 KiB by default. */
   windowBytes?: number;
   /** How long a client may take for its HELLO; 5,000 ms by default. */
@@ -60,11 +78,15 @@ export interface ServerSettings {
   takeover: boolean;
   transport: 'auto' | 'socket';
   maxRingBytes: number;
+  maxCounterBytes: number;
+  maxArenaBytes: number;
+  checksViews: boolean;
   maxMessageBytes: number;
   maxConnections: number;
   maxConnectionsPerUid: number;
   maxQueuedBytes: number;
   concurrency: number;
+  maxOpenStreams: number;
   windowBytes: number;
   handshakeTimeoutMs: number;
   exposeStacks: boolean;
@@ -93,6 +115,9 @@ export function checkServeOptions(options: ServeOptions): ServerSettings {
     takeover: options.takeover === true,
     transport: options.transport ?? 'auto',
     maxRingBytes: integerOption('maxRingBytes', options.maxRingBytes, DEFAULT_MAX_RING_BYTES, 4096, MAX_RING_BYTES),
+    maxCounterBytes: integerOption('maxCounterBytes', options.maxCounterBytes, DEFAULT_MAX_COUNTER_BYTES, 0, MAX_COUNTER_BYTES),
+    maxArenaBytes: integerOption('maxArenaBytes', options.maxArenaBytes, DEFAULT_MAX_ARENA_BYTES, 0, MAX_ARENA_BYTES),
+    checksViews: options.checkViews ?? defaultChecksViews(),
     maxMessageBytes: integerOption('maxMessageBytes', options.maxMessageBytes, DEFAULT_MAX_MESSAGE_BYTES, 1, MAX_RING_BYTES),
     maxConnections: integerOption('maxConnections', options.maxConnections, 1024, 1, 1_000_000),
     maxConnectionsPerUid: integerOption('maxConnectionsPerUid', options.maxConnectionsPerUid, 1024, 1, 1_000_000),
@@ -101,6 +126,7 @@ export function checkServeOptions(options: ServeOptions): ServerSettings {
       options.concurrency === Number.POSITIVE_INFINITY
         ? options.concurrency
         : integerOption('concurrency', options.concurrency, Number.POSITIVE_INFINITY, 1, Number.MAX_SAFE_INTEGER),
+    maxOpenStreams: integerOption('maxOpenStreams', options.maxOpenStreams, 1024, 0, Number.MAX_SAFE_INTEGER),
     windowBytes: integerOption('windowBytes', options.windowBytes, DEFAULT_WINDOW_BYTES, 1, MAX_RING_BYTES),
     handshakeTimeoutMs: integerOption('handshakeTimeoutMs', options.handshakeTimeoutMs, DEFAULT_HANDSHAKE_TIMEOUT_MS, 1, 3_600_000),
     exposeStacks: options.exposeStacks === true,

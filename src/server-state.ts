@@ -31,8 +31,8 @@ export class ServerState<T> {
    * @throws PillionError ERR_PILLION_ENCODE or _TOO_LARGE: then the value before stays.
    */
   set(value: T): void {
-    const message = new SharedMessage(value);
-    const { length } = message.bytesFor(this.codec);
+    const message = new SharedMessage(value, this.codec);
+    const { length } = message.bytes;
     if (length > this.maxMessageBytes) {
       throw new PillionError(
         'ERR_PILLION_TOO_LARGE',

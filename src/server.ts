@@ -3,25 +3,31 @@ import { EventEmitter } from 'node:events';
 import type { Channel } from './channel/channel.js';
 import type { HandshakeStream, NativeHandshakeStream } from './channel/handshake-stream.js';
 import { Listener } from './channel/listener.js';
+import { ArenaLoans, noLoans } from './channel/loans.js';
 import type { Peer } from './channel/peer.js';
 import { ShmChannel } from './channel/shm.js';
 import { SocketChannel } from './channel/socket.js';
 import { resolveSocketPath } from './channel/socket-path.js';
 import { requestTakeover } from './channel/takeover.js';
-import { type Welcomed, welcome } from './channel/welcome.js';
-import type {
-  BroadcastDefinition,
-  Contract,
-  Definitions,
-  InputOf,
-  NamesOf,
-  PayloadOf,
-  RequestOf,
-  SentOutputOf,
-  SentPayloadOf,
-  SentResponseOf,
-  SentValueOf,
+import { type WelcomedClient, welcome } from './channel/welcome.js';
+import {
+  type BroadcastDefinition,
+  type Contract,
+  type Definitions,
+  type InputOf,
+  type MessageDefinition,
+  messagesOf,
+  type NamesOf,
+  type PayloadOf,
+  type RequestOf,
+  type SentOutputOf,
+  type SentPayloadOf,
+  type SentResponseOf,
+  type SentValueOf,
 } from './contract.js';
+import type { MetricDefinition } from './counters/definitions.js';
+import { ServerCounters } from './counters/server-counters.js';
+import type { ClientCounters } from './counters/snapshot.js';
 import { connects, debug, disconnects } from './diagnostics.js';
 import { messageOf, PillionError } from './errors.js';
 import { throughMiddleware } from './middleware.js';
@@ -31,10 +37,11 @@ import { builtInCodec, type PayloadCodec, resolveCodec } from './protocol/codec.
 import type { Hello } from './protocol/handshake.js';
 import { encodeHeaders, type MessageHeaders } from './protocol/headers.js';
 import type { NameEntry } from './protocol/names.js';
-import { privateRing, ringsOfSegment } from './ring/memory.js';
+import { arenaOfSegment, privateRing, ringsOfSegment } from './ring/memory.js';
 import { RingProducer } from './ring/producer.js';
 import { checkServeOptions, type ServeOptions, type ServerSettings } from './serve-options.js';
 import { ServerState } from './server-state.js';
+import type { EventContext } from './session/borrow.js';
 import type { DuplexEnd } from './session/duplex-end.js';
 import type { HandlerContext } from './session/handler-context.js';
 import type { ItemReceiver } from './session/item-receiver.js';
@@ -46,8 +53,8 @@ import { checkedDecoding, checkOf } from './validation.js';
 
 /** What the sidecar does for each name of the contract that an app may use. */
 export type Handlers<D extends Definitions> = {
-  [N in keyof D as D[N]['kind'] extends 'state' | 'broadcast' ? never : N]: D[N]['kind'] extends 'event'
-    ? (payload: PayloadOf<D, N>, context: HandlerContext) => void | Promise<void>
+  [N in keyof D as D[N]['kind'] extends 'state' | 'broadcast' | MetricDefinition['kind'] ? never : N]: D[N]['kind'] extends 'event'
+    ? (payload: PayloadOf<D, N>, context: EventContext) => void | Promise<void>
     : D[N]['kind'] extends 'method'
       ? (request: RequestOf<D, N>, context: HandlerContext) => SentResponseOf<D, N> | Promise<SentResponseOf<D, N>>
       : D[N]['kind'] extends 'stream'
@@ -84,8 +91,8 @@ export interface BroadcastSendOptions {
 
 export interface ServerEvents {
   connect: [client: ConnectedClient];
-  /** All that the client had published was handled. `error` is null unless it broke the protocol. */
-  disconnect: [client: ConnectedClient, error: Error | null];
+  /** All that the client had published was handled; `counters` are its last. `error` is null unless it broke the protocol, or did not read fast enough for a broadcast. */
+  disconnect: [client: ConnectedClient & { readonly counters: ClientCounters }, error: Error | null];
   /** A handler threw or rejected. Without a listener: NODE_DEBUG=pillion shows it. */
   handlerError: [error: unknown, name: string, context: HandlerContext];
   /** A connection was refused, or no connection could be accepted. */
@@ -101,7 +108,9 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
   private readonly contract: Contract<D>;
   private readonly handlers: Handlers<D>;
   private readonly settings: ServerSettings;
-  private readonly counters = newServerCounters();
+  private readonly totals = newServerCounters();
+  private readonly clientCounters: ServerCounters;
+  private readonly messages: ReadonlyMap<string, MessageDefinition>;
   private readonly sessions = new Map<ServerSession, ConnectedClient>();
   private readonly states = new Map<string, ServerState<unknown>>();
   private readonly handshakes = new Set<HandshakeStream>();
@@ -114,12 +123,17 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
     super();
     if (typeof contract?.name !== 'string' || typeof contract.definitions !== 'object')
       throw invalidArgument('serve needs a contract made by contract()');
-    checkHandlers(contract, handlers as Record<string, unknown>);
+    this.messages = new Map(messagesOf(contract.definitions));
+    checkHandlers(contract.name, this.messages, handlers as Record<string, unknown>);
     this.contract = contract;
     this.handlers = handlers;
     this.path = resolveSocketPath(options.path, contract.name);
     this.settings = checkServeOptions(options);
-    for (const [name, { kind, codec }] of Object.entries(contract.definitions)) {
+    this.clientCounters = new ServerCounters((error) => {
+      this.totals.countersBroken++;
+      debug('%s: %s', this.contract.name, messageOf(error));
+    });
+    for (const [name, { kind, codec }] of this.messages) {
       if (kind === 'state') this.states.set(name, this.makeState(name, resolveCodec(codec)));
     }
   }
@@ -141,15 +155,21 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
 
   /**
    * Tells apps something. Encoded once, however many there are. Returns how many accepted it; what becomes of the others, which do not read fast enough, is the
-   * definition's `slowClient`. Apps that are not connected miss it.
+   * definition's `slowClient`. Apps that are not connected, or do not know the name, miss it.
    *
    * @throws PillionError ERR_PILLION_UNKNOWN_NAME, _ENCODE or _TOO_LARGE: the call itself is wrong.
    */
-  broadcast<N extends NamesOf<D, 'broadcast'>>(name: N, payload: SentPayloadOf<D, N>, { to, headers }: BroadcastSendOptions = {}): number {
-    const definition = this.contract.definitions[name] as BroadcastDefinition | undefined;
+  broadcast<N extends NamesOf<D, 'broadcast'>>(
+    name: N,
+    ...args: undefined extends SentPayloadOf<D, N>
+      ? [payload?: SentPayloadOf<D, N>, options?: BroadcastSendOptions]
+      : [payload: SentPayloadOf<D, N>, options?: BroadcastSendOptions]
+  ): number {
+    const [payload, { to, headers } = {}] = args;
+    const definition = this.messages.get(name) as BroadcastDefinition | undefined;
     if (definition?.kind !== 'broadcast') throw this.unknown(name, 'broadcast');
-    const message = new SharedMessage(payload, encodeHeaders(headers));
-    const { length } = message.bytesFor(resolveCodec(definition.codec));
+    const message = new SharedMessage(payload, resolveCodec(definition.codec), encodeHeaders(headers));
+    const { length } = message.bytes;
     const { maxMessageBytes } = this.settings;
     if (length > maxMessageBytes) {
       throw new PillionError(
@@ -158,13 +178,20 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
       );
     }
     let sent = 0;
-    for (const [session, client] of this.sessions) {
-      if (to !== undefined && !(typeof to === 'string' ? client.clientId === to : to(client))) continue;
-      if (session.pushes.pushBroadcast(name, message, definition.slowClient)) sent++;
-      else this.counters.broadcastsDropped++;
+    for (const session of this.audience(to)) {
+      const outcome = session.pushes.pushBroadcast(name, message, definition.slowClient);
+      if (outcome === 'sent') sent++;
+      if (outcome === 'dropped') this.totals.broadcastsDropped++;
     }
-    this.counters.broadcastsSent += sent;
+    this.totals.broadcastsSent += sent;
     return sent;
+  }
+
+  /** A list of its own: what a predicate does or throws must not leave a broadcast half told. */
+  private audience(to: Audience | undefined): ServerSession[] {
+    if (to === undefined) return [...this.sessions.keys()];
+    const isMeant = typeof to === 'string' ? ({ clientId }: ConnectedClient) => clientId === to : to;
+    return [...this.sessions].filter(([, client]) => isMeant(client)).map(([session]) => session);
   }
 
   /** Who is connected. A snapshot. */
@@ -173,7 +200,7 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
   }
 
   private unknown(name: string, kind: string): PillionError {
-    const known = Object.entries(this.contract.definitions).filter(([, definition]) => definition.kind === kind);
+    const known = [...this.messages].filter(([, definition]) => definition.kind === kind);
     return new PillionError(
       'ERR_PILLION_UNKNOWN_NAME',
       `contract "${this.contract.name}" has no ${kind} "${name}"; it has ${known.map(([key]) => key).join(', ') || 'none'}`,
@@ -196,7 +223,7 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
         isTakeover: predecessor !== null,
         onConnection: (stream) => void this.accept(stream),
         onError: (error) => {
-          this.counters.clientsRefused++;
+          this.totals.clientsRefused++;
           this.emitLater('refused', error);
         },
       });
@@ -221,11 +248,13 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
           addon: settings.transport === 'socket' ? null : settings.addon,
           noShmReason: settings.noShmReason,
           maxRingBytes: settings.maxRingBytes,
+          counters: { addon: settings.addon, noAddonReason: settings.noShmReason, maxBytes: settings.maxCounterBytes },
+          maxArenaBytes: settings.maxArenaBytes,
           timeoutMs: settings.handshakeTimeoutMs,
           closeDescriptor: (descriptor) => settings.addon?.closeDescriptor(descriptor),
           answer: {
             contract: this.contract.name,
-            names: Object.entries(this.contract.definitions).map(([name, { kind, codec }]) => ({
+            names: [...this.messages].map(([name, { kind, codec }]) => ({
               name,
               kind,
               codec: resolveCodec(codec).name,
@@ -246,7 +275,7 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
       this.handshakes.delete(stream);
       stream.destroy();
       if (this.closing !== null) return;
-      this.counters.clientsRefused++;
+      this.totals.clientsRefused++;
       debug('%s: refused a connection: %s', this.contract.name, (error as Error).message);
       this.emitLater('refused', error as Error);
     }
@@ -264,8 +293,8 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
     }
   }
 
-  private begin(stream: HandshakeStream, { hello, peer, segment }: Extract<Welcomed, { kind: 'client' }>): void {
-    const { settings, counters } = this;
+  private begin(stream: HandshakeStream, { hello, peer, segment, counterMemory, noCountersReason }: WelcomedClient): void {
+    const { settings, totals } = this;
     let channel: Channel;
     try {
       channel =
@@ -274,31 +303,35 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
           : shmChannel(settings.addon as NativeAddon, stream as NativeHandshakeStream, segment);
     } catch (error) {
       segment?.close();
+      counterMemory?.close();
       throw error;
     }
-    counters.connections++;
+    totals.connections++;
     const client = { clientId: hello.clientId, peer: { ...peer, runtime: hello.runtime }, transport: channel.transport };
+    const clientCounters = this.clientCounters.open(client, counterMemory, noCountersReason);
     const session = new ServerSession({
       channel,
       contractName: this.contract.name,
       ...client,
       pushTargets: this.pushTargets(hello.names),
       concurrency: settings.concurrency,
+      maxOpenStreams: settings.maxOpenStreams,
       windowBytes: settings.windowBytes,
       routes: hello.names.map((entry) => this.route(entry)),
       maxMessageBytes: settings.maxMessageBytes,
       maxQueuedBytes: settings.maxQueuedBytes,
       exposeStacks: settings.exposeStacks,
-      counters,
+      checksViews: settings.checksViews,
+      counters: totals,
       onHandlerError: (error, name, context) => this.onHandlerError(error, name, context),
       onEnd: (error) => {
         this.sessions.delete(session);
-        segment?.close();
-        if (error !== null) counters.clientsRefused++;
+        session.whenReturned(() => segment?.close());
+        if (error !== null) totals.clientsRefused++;
         debug('%s: client %s left: %s', this.contract.name, client.clientId, error?.message ?? 'hung up');
         if (disconnects.hasSubscribers)
           disconnects.publish({ side: 'server', contract: this.contract.name, path: this.path, ...client, reason: error });
-        this.emitLater('disconnect', client, error);
+        this.emitLater('disconnect', { ...client, counters: this.clientCounters.close(clientCounters) }, error);
       },
     });
     this.sessions.set(session, client);
@@ -306,16 +339,17 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
     if (connects.hasSubscribers)
       connects.publish({ side: 'server', contract: this.contract.name, path: this.path, ...client, reason: null });
     this.emitLater('connect', client);
+    // Before any answer, so that an app that has one knows the states as well.
+    for (const [name, { message }] of this.states) if (message !== null) session.pushes.pushState(name, message);
     // What the client had sent before it connected is in the ring already.
     session.onReady();
-    for (const [name, { message }] of this.states) if (message !== null) session.pushes.pushState(name, message);
   }
 
   /** Which of our states and broadcasts a client knows, and where. */
   private pushTargets(names: readonly NameEntry[]): Map<string, PushTarget> {
     const targets = new Map<string, PushTarget>();
     for (const [index, { name, kind, codec: codecName }] of names.entries()) {
-      const definition = Object.hasOwn(this.contract.definitions, name) ? this.contract.definitions[name] : undefined;
+      const definition = this.messages.get(name);
       if (definition?.kind !== kind || (kind !== 'state' && kind !== 'broadcast')) continue;
       const own = resolveCodec(definition.codec);
       const codec = own.name === codecName ? own : builtInCodec(codecName);
@@ -326,7 +360,7 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
 
   /** What a name of the client's means here. The client says which codec it uses. */
   private route({ name, kind, codec: codecName }: NameEntry): Route {
-    const definition = Object.hasOwn(this.contract.definitions, name) ? this.contract.definitions[name] : undefined;
+    const definition = this.messages.get(name);
     const unknown = (problem: string): Route => ({ name, kind, handler: null, codec: null, problem });
     if (definition === undefined) return unknown(`the sidecar's contract "${this.contract.name}" has no "${name}"`);
     if (definition.kind !== kind) return unknown(`"${name}" is a ${definition.kind} at the sidecar, a ${kind} at the app`);
@@ -341,6 +375,7 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
       checkItem: hasItems ? checkOf(definition.input, `an item of "${name}"`) : undefined,
       problem: '',
       handler: this.handlerOf(name, kind),
+      isBorrowed: isBorrowing(definition) && codecName === 'raw',
     };
   }
 
@@ -413,11 +448,27 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
     return this;
   }
 
+  /**
+   * The counters of all connected clients as they are now. Read from shared memory: the apps need not be awake, and do not notice. The last ones of a
+   * client that is gone come with the `disconnect` event; `sumCounters` adds up.
+   */
+  counters(): ClientCounters[] {
+    return this.clientCounters.read();
+  }
+
   /** What this server has done. A snapshot. */
   stats(): ServerStats {
-    let { doorbells } = this.counters;
-    for (const session of this.sessions.keys()) doorbells += session.channel.doorbellCount;
-    return { ...this.counters, doorbells, clients: this.sessions.size };
+    let { doorbells } = this.totals;
+    let queuedBytes = 0;
+    let callsWaiting = 0;
+    let streamsOpen = 0;
+    for (const session of this.sessions.keys()) {
+      doorbells += session.channel.doorbellCount;
+      queuedBytes += session.queuedBytes;
+      callsWaiting += session.waitingCount;
+      streamsOpen += session.openStreamCount;
+    }
+    return { ...this.totals, doorbells, queuedBytes, callsWaiting, streamsOpen, clients: this.sessions.size };
   }
 }
 
@@ -439,15 +490,19 @@ export async function serve<D extends Definitions>(
   return server;
 }
 
-function checkHandlers({ name: contractName, definitions }: Contract<Definitions>, handlers: Record<string, unknown>): void {
-  const isHandled = (name: string): boolean => definitions[name]?.kind !== 'state' && definitions[name]?.kind !== 'broadcast';
-  for (const name of Object.keys(definitions)) {
+function isBorrowing(definition: MessageDefinition): boolean {
+  return 'borrow' in definition && definition.borrow === true;
+}
+
+function checkHandlers(contractName: string, messages: ReadonlyMap<string, MessageDefinition>, handlers: Record<string, unknown>): void {
+  const isHandled = (name: string): boolean => messages.get(name)?.kind !== 'state' && messages.get(name)?.kind !== 'broadcast';
+  for (const name of messages.keys()) {
     if (isHandled(name) && typeof handlers?.[name] !== 'function')
       throw invalidArgument(`there is no handler for "${name}" of contract "${contractName}"`);
   }
   for (const name of Object.keys(handlers)) {
-    if (!Object.hasOwn(definitions, name))
-      throw invalidArgument(`contract "${contractName}" has no "${name}", but there is a handler for it`);
+    if (!messages.has(name))
+      throw invalidArgument(`contract "${contractName}" has no "${name}" to be handled, but there is a handler for it`);
     if (!isHandled(name)) throw invalidArgument(`"${name}" is something that the sidecar tells: it has no handler`);
   }
 }
@@ -456,10 +511,12 @@ function shmChannel(addon: NativeAddon, stream: NativeHandshakeStream, segment: 
   const [inbound, outbound] = ringsOfSegment(segment.buffer, segment.headerBytes, segment.capacities);
   // First what a client's positions can make fail: until then the stream still owns the socket, and closes it.
   const producer = new RingProducer(outbound);
-  return new ShmChannel(addon, stream.intoNative(), segment, producer, inbound, 0);
+  const arena = arenaOfSegment(segment.arena);
+  return new ShmChannel(addon, stream.intoNative(), segment, producer, inbound, 0, arena === null ? noLoans : new ArenaLoans(arena));
 }
 
 function socketChannel(stream: HandshakeStream, hello: Hello): Channel {
   const memory = privateRing(hello.ringBytes[1]);
-  return new SocketChannel(stream.intoSocket(), { memory, producer: new RingProducer(memory) }, hello.ringBytes[0], true);
+  const outbox = { memory, producer: new RingProducer(memory), arena: null };
+  return new SocketChannel(stream.intoSocket(), outbox, { ringBytes: hello.ringBytes[0], arenaBytes: hello.arenaBytes ?? 0 }, true);
 }

@@ -27,6 +27,12 @@ export interface ClientStats {
   bufferedBytes: number;
   /** Size of the ring that they are in. */
   ringBytes: number;
+  /** Claims neither committed nor aborted; and those of them that were dropped, and found by the garbage collector. */
+  claimsOpen: number;
+  claimsLeaked: number;
+  /** Bytes of the arena that open claims and events which the sidecar has not released take; and its size. */
+  arenaUsedBytes: number;
+  arenaBytes: number;
 }
 
 /** What a server has done so far. */
@@ -34,7 +40,7 @@ export interface ServerStats {
   connections: number;
   /** Connections open now. */
   clients: number;
-  /** Connections refused, or ended for breaking the protocol. */
+  /** Connections refused, or ended for breaking the protocol or for not reading broadcasts that must not be missed. */
   clientsRefused: number;
   eventsHandled: number;
   /** Events among them that came from a ring which an earlier server had not released. */
@@ -42,19 +48,38 @@ export interface ServerStats {
   /** Events without a handler here: an unknown name or codec. */
   eventsUnknown: number;
   callsHandled: number;
-  /** Streams, uploads and duplex streams begun. */
+  /** Calls and streams that wait now until fewer are at work. */
+  callsWaiting: number;
+  /** Streams, uploads and duplex streams begun, and those open now. */
   streamsHandled: number;
-  /** Broadcasts accepted for a client, and those dropped because it did not read fast enough; each client counts. */
+  streamsOpen: number;
+  /** Broadcasts accepted for a client, and those that it does not get because it did not read fast enough, replaced ones included; each client counts. */
   broadcastsSent: number;
   broadcastsDropped: number;
+  /** Clients whose counters are not read any more because their memory broke the protocol. */
+  countersBroken: number;
+  /** Bytes of answers, items, states and broadcasts that wait now because their clients have not read what came before. */
+  queuedBytes: number;
   /** Handlers that threw or rejected, of events, calls and streams. */
   handlerErrors: number;
+  /** Events that were retained, and dropped without being released. */
+  viewsLeaked: number;
   doorbells: number;
 }
 
 export function newClientCounters(): Omit<
   ClientStats,
-  'callsPending' | 'streamsOpen' | 'broadcastsReceived' | 'broadcastsFailed' | 'statesReceived' | 'bufferedBytes' | 'ringBytes'
+  | 'callsPending'
+  | 'streamsOpen'
+  | 'broadcastsReceived'
+  | 'broadcastsFailed'
+  | 'statesReceived'
+  | 'bufferedBytes'
+  | 'ringBytes'
+  | 'claimsOpen'
+  | 'claimsLeaked'
+  | 'arenaUsedBytes'
+  | 'arenaBytes'
 > {
   return {
     eventsSent: 0,
@@ -68,7 +93,7 @@ export function newClientCounters(): Omit<
   };
 }
 
-export function newServerCounters(): Omit<ServerStats, 'clients'> {
+export function newServerCounters(): Omit<ServerStats, 'clients' | 'queuedBytes' | 'callsWaiting' | 'streamsOpen'> {
   return {
     connections: 0,
     clientsRefused: 0,
@@ -79,7 +104,9 @@ export function newServerCounters(): Omit<ServerStats, 'clients'> {
     streamsHandled: 0,
     broadcastsSent: 0,
     broadcastsDropped: 0,
+    countersBroken: 0,
     handlerErrors: 0,
+    viewsLeaked: 0,
     doorbells: 0,
   };
 }

@@ -4,7 +4,7 @@ import { decades } from './chart.js';
 import { conditionsOf } from './labels.js';
 import { legendOf } from './legend.js';
 import { barsOf, categoryAxis, panels, panelsHeight } from './panels.js';
-import { missingOf, rowsOf, transportsOf } from './read.js';
+import { headlineRowsOf, missingOf, rowsOf, transportsOf } from './read.js';
 import type { Theme } from './theme.js';
 
 /** Bars for conditions that are no scale. */
@@ -41,13 +41,20 @@ export function conditionCharts(result: Result): Chart[] {
       id: 'placement',
       title: 'Where the scheduler puts them',
       caption:
-        'Both sides on one CPU, or each pinned to its own. On one CPU a wake-up is a mere switch, and sockets are at their best; spinning works only apart. Adaptive pillion does not spin when it is pinned to a single CPU.',
-      rows: rowsOf(result, 'placement'),
+        'free: the scheduler decides. held: started freely, then each side held on a CPU of its own. apart: each started on a single CPU, where adaptive pillion does not spin. together: both on one CPU, where a wake-up is a mere switch and sockets are at their best.',
+      rows: [...sameCalls(result), ...rowsOf(result, 'placement')],
       missing: missingOf(result, ({ scenario }) => scenario === 'placement'),
       place: ({ placement }) => placement,
       xName: '',
     }),
   ];
+}
+
+/** The calls of the placement rows, as the scheduler placed them and held. */
+function sameCalls(result: Result): Row[] {
+  const transports = transportsOf(rowsOf(result, 'placement'));
+  const held = headlineRowsOf(result, 'call').filter(({ placement }) => placement === 'held');
+  return [...rowsOf(result, 'call'), ...held].filter(({ transport }) => transports.includes(transport));
 }
 
 function comparison({ rows, place, xName, ...rest }: Comparison): Chart {

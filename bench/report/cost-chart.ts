@@ -3,7 +3,7 @@ import type { Bar, BarGroup } from './bar-list.js';
 import { barList, barListHeight } from './bar-list.js';
 import type { Chart } from './chart.js';
 import { labelOf } from './labels.js';
-import { missingOf, rowsOf } from './read.js';
+import { headlineRowsOf, missingOf, rowsOf } from './read.js';
 
 const asked = ['function', 'shm', 'uds', 'http', 'fetch'];
 const volumes = ['file-write', 'file-tail', 'file-append'];
@@ -12,15 +12,18 @@ const told = ['function', 'shm', ...volumes];
 /** The first figure of the sidecar pattern: direct call, pillion, HTTP, shared volume. */
 export function costChart(result: Result): Chart {
   const groups = communicationCosts(result);
+  const placements = new Set(['call', 'send'].flatMap((scenario) => headlineRowsOf(result, scenario).map(({ placement }) => placement)));
+  const place = placements.has('held') ? ' Each side was held on a CPU of its own.' : '';
   return {
     id: 'communication-cost',
     title: 'What a message to the sidecar costs',
-    caption: 'Medians; each grid line is ten times the one before. Thin lines: from the fastest to the slowest round.',
+    caption: `Medians; each grid line is ten times the one before. Thin lines: from the fastest to the slowest round.${place}`,
     heightPx: barListHeight(groups),
     missing: missingOf(
       result,
-      ({ scenario, transport, gapUs }) =>
-        (scenario === 'call' && asked.includes(transport)) || (scenario === 'send' && gapUs === 0 && told.includes(transport)),
+      ({ scenario, transport, gapUs, placement }) =>
+        (placement === 'held') === placements.has('held') &&
+        ((scenario === 'call' && asked.includes(transport)) || (scenario === 'send' && gapUs === 0 && told.includes(transport))),
     ),
     option: (theme) => (groups.length > 0 ? barList(groups, theme) : undefined),
   };
@@ -28,9 +31,9 @@ export function costChart(result: Result): Chart {
 
 /** Each group cheapest first; only what was measured. */
 export function communicationCosts(result: Result): BarGroup[] {
-  const tell = rowsOf(result, 'send').filter(({ gapUs }) => gapUs === 0);
+  const tell = headlineRowsOf(result, 'send').filter(({ gapUs }) => gapUs === 0);
   return [
-    { title: 'Ask: 64 bytes there and back, awaited', bars: barsOf(rowsOf(result, 'call'), asked) },
+    { title: 'Ask: 64 bytes there and back, awaited', bars: barsOf(headlineRowsOf(result, 'call'), asked) },
     { title: 'Tell: hand over a log line, the app’s own time', bars: barsOf(tell, told) },
   ].filter(({ bars }) => bars.length > 0);
 }
@@ -42,9 +45,9 @@ export function allCallsChart(result: Result): Chart {
     id: 'all-calls',
     title: 'Every way of asking',
     caption:
-      '64 bytes there and back, awaited, one after the other. Medians; thin lines: from the fastest to the slowest round. A worker is a thread of the app itself, no sidecar.',
+      '64 bytes there and back, awaited, one after the other; the scheduler places both sides. Medians; thin lines: from the fastest to the slowest round. A worker is a thread of the app itself, no sidecar.',
     heightPx: barListHeight(groups),
-    missing: missingOf(result, ({ scenario }) => scenario === 'call'),
+    missing: missingOf(result, ({ scenario, placement }) => scenario === 'call' && placement === 'free'),
     option: (theme) => (rows.length > 0 ? barList(groups, theme) : undefined),
   };
 }

@@ -113,8 +113,12 @@ export function notesOf({ extras, limit }: Row): string {
 
 /** Medians of the fastest and of the slowest round; empty where there was only one. */
 export function spreadOf({ p50UsRounds }: Row): string {
-  if (p50UsRounds.length < 2) return '';
-  return `${formatNumber(Math.min(...p50UsRounds))} to ${formatNumber(Math.max(...p50UsRounds))}`;
+  return formatRange(p50UsRounds);
+}
+
+/** From the smallest to the largest value of the single rounds. */
+export function formatRange(values: readonly number[]): string {
+  return values.length < 2 ? '' : `${formatNumber(Math.min(...values))} to ${formatNumber(Math.max(...values))}`;
 }
 
 /** What a reader has to know before comparing. */

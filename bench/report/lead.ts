@@ -1,18 +1,21 @@
 import type { Result, Row } from '../result.js';
 import { formatNumber, formatUs, spreadOf } from './labels.js';
-import { rowsOf } from './read.js';
+import { headlineRowsOf, rowsOf } from './read.js';
 
 type Three = readonly [pillion: Row, http: Row, socket: Row];
 
 /** The finding in some sentences, all of them from the rows: also where nothing is gained. Markup around numbers only. */
 export function leadOf(result: Result): string {
-  const flowing = threeOf(rowsOf(result, 'call'));
+  const flowing = threeOf(headlineRowsOf(result, 'call'));
   if (!flowing) return 'Ways of talking to a sidecar process on the same host, measured between two processes.';
   const [ours, http, socket] = flowing.map(({ p50Us }) => formatUs(p50Us));
   const rare = threeOf(rowsOf(result, 'gap-sweep').filter(({ gapUs }) => gapUs === 1_000));
   const large = threeOf(rowsOf(result, 'payload-sweep').filter(({ payloadBytes }) => payloadBytes === 2 ** 20));
+  const isHeld = flowing[0].placement === 'held';
+  const free = isHeld ? threeOf(rowsOf(result, 'call')) : undefined;
   return [
-    `Asking a sidecar takes <strong>${ours}</strong> over pillion while traffic flows, ${http} over HTTP and ${socket} over a Unix socket on this machine${ranges(flowing)}.`,
+    `Asking a sidecar takes <strong>${ours}</strong> over pillion while traffic flows, ${http} over HTTP and ${socket} over a Unix socket on this machine${isHeld ? ', with a CPU for each side' : ''}${ranges(flowing)}.`,
+    free && `Where the scheduler places them: ${inWords(free)}${ranges(free)}.`,
     rare && `After a rest of 1 ms: ${inWords(rare)}.`,
     large && `With 1 MiB in each direction: ${inWords(large)}.`,
   ]

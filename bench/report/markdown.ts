@@ -6,6 +6,7 @@ import {
   formatBytes,
   formatEnvironment,
   formatNumber,
+  formatRange,
   formatUs,
   labelOf,
   notesOf,
@@ -13,6 +14,8 @@ import {
   unitLabel,
   variantLabel,
 } from './labels.js';
+import { table } from './markdown-table.js';
+import { headlineRowsOf, rowsOf } from './read.js';
 
 const begin = '<!-- bench:begin -->';
 const end = '<!-- bench:end -->';
@@ -49,7 +52,20 @@ export function headline(result: Result): string {
     const verb = title.split(':')[0]?.toLowerCase();
     return bars.map(({ label, us, roundsUs }) => [escapeCell(`${verb}: ${label}`), formatUs(us), rangeOf(roundsUs)]);
   });
-  return [table(['message', 'median', 'rounds'], costs, [0]), '', `${escapeCell(formatEnvironment(result.environment))}.`, ''].join('\n');
+  const conditions = `${placementOf(result)}${escapeCell(formatEnvironment(result.environment))}.`;
+  return [table(['message', 'median', 'rounds'], costs, [0]), '', conditions, ''].join('\n');
+}
+
+/** How the table's rows were placed, and what the scheduler made of the same calls. */
+function placementOf(result: Result): string {
+  if (headlineRowsOf(result, 'call')[0]?.placement !== 'held') return '';
+  const free = rowsOf(result, 'call');
+  const asPlaced = ['shm', 'uds', 'http'].flatMap((name) => {
+    const row = free.find(({ transport }) => transport === name);
+    return row ? [`${labelOf(name)} ${formatUs(row.p50Us)} (rounds ${spreadOf(row)})`] : [];
+  });
+  const left = asPlaced.length === 0 ? '' : ` Placed by the scheduler, asking took: ${asPlaced.join(', ')}.`;
+  return `Each side held on a CPU of its own.${left} `;
 }
 
 function rangeOf(roundsUs: readonly number[]): string {
@@ -66,12 +82,12 @@ export function updatePage(page: string, result: Result): string {
 
 function verdictTable({ verdicts }: Result): string {
   if (verdicts.length === 0) return 'Not part of this run.';
-  const rows = verdicts.map(({ what, value, unit, bar, aim, verdict }) => [
+  const rows = verdicts.map(({ what, value, unit, rounds, placement, bar, aim, verdict }) => [
     escapeCell(what),
     value === null ? '' : escapeCell(`${formatNumber(value)} ${unitLabel(unit)}`.trim()),
-    ...[bar, aim, verdict].map(escapeCell),
+    ...[formatRange(rounds), placement, bar, aim, verdict].map(escapeCell),
   ]);
-  return table(['what', 'measured', 'bar', 'aim', 'verdict'], rows, [0, 4]);
+  return table(['what', 'measured', 'single rounds', 'placement', 'bar', 'aim', 'verdict'], rows, [0, 3, 6]);
 }
 
 function overheadTable(rows: readonly OverheadRow[]): string {
@@ -98,6 +114,7 @@ function rowTable(rows: readonly Row[]): string {
     formatNumber(row.p50Us),
     spreadOf(row),
     ...[
+      row.p90Us,
       row.p99Us,
       row.p999Us,
       row.p9999Us,
@@ -117,6 +134,7 @@ function rowTable(rows: readonly Row[]): string {
     'conditions',
     'p50 µs',
     'p50 of rounds',
+    'p90',
     'p99',
     'p99.9',
     'p99.99',
@@ -129,11 +147,5 @@ function rowTable(rows: readonly Row[]): string {
     'notes',
     'status',
   ];
-  return table(heads, cells, [0, 2, 14, 15]);
-}
-
-function table(heads: readonly string[], rows: readonly (readonly string[])[], textColumns: readonly number[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
-  const rule = heads.map((_, index) => (textColumns.includes(index) ? '---' : '---:'));
-  return [line(heads), line(rule), ...rows.map(line)].join('\n');
+  return table(heads, cells, [0, 2, 15, 16]);
 }

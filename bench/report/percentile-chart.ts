@@ -17,7 +17,7 @@ export function percentileChart(result: Result): Chart {
     caption:
       'Share of 64-byte calls that take at most so long; each grid line leaves a tenth of the calls of the one before. What takes less than 20 µs is timed in batches of 16, which hides single slow calls; the idle-gap rows are timed one by one. Click a name to show or hide it.',
     heightPx: { wide: 440, narrow: 440 },
-    missing: missingOf(result, ({ scenario }) => scenario === 'call'),
+    missing: missingOf(result, ({ scenario, placement }) => scenario === 'call' && placement === 'free'),
     option: (theme) => (rows.length > 0 ? curves(rows, theme) : undefined),
   };
 }

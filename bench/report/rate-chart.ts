@@ -13,12 +13,20 @@ export function rateChart(result: Result): Chart {
   return {
     id: 'latency-cpu',
     title: 'Latency against CPU',
-    caption:
-      'Calls at fixed rates, from 100 to 20,000 a second (larger points are higher rates); latency counts from the planned time. Lower left is better. The grey line is a function call: what the pacing of the bench costs by itself.',
+    caption: captionOf(rows),
     heightPx: panelsHeight(legendOf(transportsOf(rows))),
     missing: missingOf(result, ({ scenario }) => scenario === 'rate'),
     option: (theme) => (rows.length > 0 ? overCpu(rows, theme) : undefined),
   };
+}
+
+function captionOf(rows: readonly Row[]): string {
+  const rates = rows.map(({ ratePerSec }) => ratePerSec);
+  const range = rates.length > 0 ? `, from ${formatNumber(Math.min(...rates))} to ${formatNumber(Math.max(...rates))} a second` : '';
+  const grey = rows.some(({ transport }) => transport === 'function')
+    ? ' The grey line is a function call: what the pacing of the bench costs by itself.'
+    : '';
+  return `Calls at fixed rates${range} (larger points are higher rates); latency counts from the planned time. Lower left is better.${grey}`;
 }
 
 function overCpu(rows: readonly Row[], theme: Theme): Option {

@@ -22,11 +22,30 @@ export function readResult(path: string): Result {
   }
   const complaint = complaintAbout(result);
   if (complaint !== undefined) throw new Error(`result=${path} ${complaint}; "npm run bench -- --json ${path}" makes one`);
-  return result as Result;
+  return complete(result as Result);
 }
 
-/** Keeps what was measured. */
-export function rowsOf({ rows }: Result, scenario: string): Row[] {
+/** Adds what results of an older suite do not have. */
+function complete(result: Result): Result {
+  return {
+    ...result,
+    rows: result.rows.map((row) => ({ ...row, opsPerSecRounds: row.opsPerSecRounds ?? [] })),
+    verdicts: result.verdicts.map((verdict) => ({ ...verdict, placement: verdict.placement ?? 'free', rounds: verdict.rounds ?? [] })),
+  };
+}
+
+/** Keeps what was measured, with the processes placed as the scenario places them: the held rows of the headline are a repetition. */
+export function rowsOf(result: Result, scenario: string): Row[] {
+  return placed(result, scenario).filter(({ placement }) => placement !== 'held');
+}
+
+/** Of the same scenario, those that were measured with a CPU for each side; where there are none, those that the scheduler placed. */
+export function headlineRowsOf(result: Result, scenario: string): Row[] {
+  const rows = placed(result, scenario).filter(({ placement }) => placement === 'held');
+  return rows.length > 0 ? rows : rowsOf(result, scenario);
+}
+
+function placed({ rows }: Result, scenario: string): Row[] {
   return rows.filter((row) => row.scenario === scenario && row.status === 'ok');
 }
 

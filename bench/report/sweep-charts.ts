@@ -76,7 +76,7 @@ function sweepChart(result: Result, sweep: Sweep): Chart {
     title,
     caption,
     heightPx: panelsHeight(legendOf(transportsOf(rows))),
-    missing: missingOf(result, ({ scenario }) => scenario === id),
+    missing: missingOf(result, ({ scenario, placement }) => scenario === id && placement === 'free'),
     option: (theme) => (rows.length > 0 ? overPlaces(rows, sweep, theme) : undefined),
   };
 }

@@ -1,6 +1,7 @@
 import Table from 'cli-table3';
 import type { Environment } from '../environment.js';
 import type { OverheadRow, Result, Row, Verdict } from '../result.js';
+import { formatRange } from './labels.js';
 
 /** The whole result as text for a terminal. */
 export function formatReport({ environment, rows, verdicts, overhead }: Result, isVerbose: boolean): string {
@@ -83,13 +84,14 @@ export function conditions({ gapUs, ratePerSec, clients, busyShare, cpuLoad, pla
 
 function formatVerdicts(verdicts: readonly Verdict[]): string {
   const table = new Table({
-    head: ['ratio to baseline, or value', 'measured', 'bar', 'aim', 'verdict'],
-    colAligns: ['left', 'right', 'right', 'right', 'left'],
+    head: ['ratio to baseline, or value', 'measured', 'single rounds', 'placement', 'bar', 'aim', 'verdict'],
+    colAligns: ['left', 'right', 'right', 'left', 'right', 'right', 'left'],
     style: plain,
   });
-  for (const { what, value, unit, bar, aim, verdict } of verdicts) {
+  for (const { what, value, unit, rounds, placement, bar, aim, verdict } of verdicts) {
     const separator = unit === '' || unit === 'x' || unit === '/s' ? '' : ' ';
-    table.push([what, value === null ? '' : `${formatNumber(value)}${separator}${unit}`, bar, aim, verdict]);
+    const measured = value === null ? '' : `${formatNumber(value)}${separator}${unit}`;
+    table.push([what, measured, formatRange(rounds), placement, bar, aim, verdict]);
   }
   return table.toString();
 }

@@ -32,7 +32,8 @@ const ofRow: Partial<Record<keyof Row, Kind>> = {
   limit: 'string?',
   timesLimit: 'number?',
 };
-const ofVerdict: Record<keyof Verdict, Kind> = {
+/** Placement and rounds came later; a result without them is still one. */
+const ofVerdict: Record<Exclude<keyof Verdict, 'placement' | 'rounds'>, Kind> = {
   what: 'string',
   value: 'number?',
   unit: 'string',
@@ -70,7 +71,7 @@ export function complaintAbout(result: unknown): string | undefined {
   return (
     firstWrong('environment', result['environment'], ofEnvironment) ??
     inList(result, 'rows', (row, name) => firstWrong(name, row, ofRow) ?? wrongParts(row, name)) ??
-    inList(result, 'verdicts', (verdict, name) => firstWrong(name, verdict, ofVerdict)) ??
+    inList(result, 'verdicts', (verdict, name) => firstWrong(name, verdict, ofVerdict) ?? wrongRounds(verdict, name)) ??
     inList(result, 'overhead', (row, name) => firstWrong(name, row, ofOverhead))
   );
 }
@@ -97,10 +98,17 @@ function firstWrong(name: string, entry: Unknown, kinds: Record<string, Kind | u
   return undefined;
 }
 
-function wrongParts({ curve, p50UsRounds, extras }: Unknown, name: string): string | undefined {
+function wrongRounds({ placement = 'free', rounds = [] }: Unknown, name: string): string | undefined {
+  if (typeof placement !== 'string') return `has ${name}.placement of the wrong type: it has to be a string`;
+  return Array.isArray(rounds) && rounds.every(isNumber) ? undefined : `has ${name}.rounds that is not a list of numbers`;
+}
+
+function wrongParts({ curve, p50UsRounds, opsPerSecRounds = [], extras }: Unknown, name: string): string | undefined {
   const isCurve = Array.isArray(curve) && curve.every((point) => Array.isArray(point) && point.length === 2 && point.every(isNumber));
   if (!isCurve) return `has ${name}.curve that is not a list of pairs of numbers`;
   if (!Array.isArray(p50UsRounds) || !p50UsRounds.every(isNumber)) return `has ${name}.p50UsRounds that is not a list of numbers`;
+  if (!Array.isArray(opsPerSecRounds) || !opsPerSecRounds.every(isNumber))
+    return `has ${name}.opsPerSecRounds that is not a list of numbers`;
   return isObject(extras) && Object.values(extras).every(isNumber) ? undefined : `has ${name}.extras that are not all numbers`;
 }
 

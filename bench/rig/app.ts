@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { loadTransport } from '../transports/index.js';
 import type { Link, Place } from '../transports/transport.js';
 import { Child } from './child.js';
-import { usableCpus } from './cpus.js';
+import { holdApart, usableCpus } from './cpus.js';
 import type { Lane } from './lane.js';
 import { answerParent } from './questions.js';
 import { Rig } from './rig.js';
@@ -28,6 +28,7 @@ answerParent({
     }
     const connect = () => transport.connect(place, address);
     links = await unlessPeerDies(Promise.all(Array.from({ length: lane.clients }, connect)));
+    if (lane.placement === 'held') holdApart();
     rig = new Rig(lane, links, peer, connect);
     return peer?.pid ?? null;
   },
@@ -51,7 +52,7 @@ function placeOf(lane: Lane): Place {
 
 /** This process was already pinned by whoever started it. */
 function sidecarCpu({ placement }: Lane): number | undefined {
-  if (placement === 'free') return undefined;
+  if (placement === 'free' || placement === 'held') return undefined;
   const [own, other] = usableCpus(process.ppid);
   return placement === 'together' ? own : other;
 }

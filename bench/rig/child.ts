@@ -18,6 +18,9 @@ export interface ChildOptions {
   cpu?: number;
 }
 
+/** The process did not answer in the time it was given. */
+export class Overdue extends Error {}
+
 const alive = new Set<ChildProcess>();
 process.on('exit', () => {
   for (const child of alive) child.kill('SIGKILL');
@@ -67,7 +70,8 @@ export class Child {
     if (this.#death) throw this.#death;
     const id = this.#nextId++;
     const answered = new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject }));
-    const timer = setTimeout(() => this.#kill(`gave no answer to "${question}" in ${timeoutMs} ms`), timeoutMs);
+    const overdue = () => this.#kill(new Overdue(`the ${this.#role} gave no answer to "${question}" in ${timeoutMs} ms`));
+    const timer = setTimeout(overdue, timeoutMs);
     try {
       this.#process.send({ id, question, argument }, (error) => error && this.#die(error.message));
       return (await answered) as Answer<Q>;
@@ -97,13 +101,13 @@ export class Child {
     else pending?.reject(unavailable ? new Unavailable(error) : new Error(error));
   }
 
-  #kill(why: string): void {
+  #kill(why: Error): void {
     this.#die(why);
     this.#process.kill('SIGKILL');
   }
 
-  #die(why: string): void {
-    this.#death ??= new Error(`the ${this.#role} ${why}`);
+  #die(why: string | Error): void {
+    this.#death ??= why instanceof Error ? why : new Error(`the ${this.#role} ${why}`);
     this.#announceDeath(this.#death);
     for (const { reject } of this.#pending.values()) reject(this.#death);
     this.#pending.clear();

@@ -6,10 +6,11 @@ import type { Latency } from './histogram.js';
 export type Pattern = 'call' | 'lookup' | 'call-sync' | 'send' | 'event' | 'idle';
 
 /**
- * `free`: the scheduler decides. `apart`: app and sidecar each on a CPU of its own. `together`: both on the same one, where a
- * wake-up is cheapest for whoever sleeps between messages.
+ * `free`: the scheduler decides. `held`: both start free, and each side is then held on a CPU of its own, as a scheduler with idle CPUs would leave
+ * them. `apart`: each side is started on a single CPU of its own, and knows it. `together`: both on the same one, where a wake-up is
+ * cheapest for whoever sleeps between messages.
  */
-export type Placement = 'free' | 'apart' | 'together';
+export type Placement = 'free' | 'held' | 'apart' | 'together';
 
 /** Everything about a measurement but the transport: rows with equal conditions may be compared. */
 export interface Conditions {

@@ -13,6 +13,11 @@ const mostOutstanding = 20_000;
 const tolerance = 0.05;
 const leastToleranceMs = 100;
 
+/** Beyond the planned time, in a warm-up too: what is so late will not catch up, and nobody has to wait for its end. */
+const longestDelayMs = 2_000;
+/** Where nothing was answered for so long, and this process was free to hear it, it is not the rate that is wrong. */
+const longestSilenceMs = 1_000;
+
 const pacers = new Set<ChildProcess>();
 process.on('exit', () => {
   for (const pacer of pacers) pacer.kill('SIGKILL');
@@ -70,18 +75,22 @@ class OpenRun {
   readonly #recorder: LatencyRecorder;
   readonly #isMeasured: boolean;
   readonly #ratePerSec: number;
+  readonly #durationMs: number;
   #rest: Buffer = Buffer.alloc(0);
   #outstanding = 0;
   #failure: unknown;
   #notify = () => {};
+  /** When something was answered, or this process was busy with beginning operations. */
+  #lastStirMs = performance.now();
   count = 0;
   firstTickMs: number | undefined;
 
-  constructor(exchanges: readonly Exchange[], { isMeasured, ratePerSec }: Plan, recorder: LatencyRecorder) {
+  constructor(exchanges: readonly Exchange[], { isMeasured, ratePerSec, durationMs }: Plan, recorder: LatencyRecorder) {
     this.#exchanges = exchanges;
     this.#recorder = recorder;
     this.#isMeasured = isMeasured;
     this.#ratePerSec = ratePerSec;
+    this.#durationMs = durationMs;
   }
 
   take(chunk: Buffer): void {
@@ -93,16 +102,34 @@ class OpenRun {
       for (let due = bytes.readDoubleLE(offset + 8); due > 0; due--) this.#issue(plannedUs);
     }
     this.#rest = bytes.subarray(offset);
+    this.#lastStirMs = performance.now();
+    this.#giveUpWhenLate();
     if (this.#failure !== undefined) throw this.#failure;
   }
 
   async allAnswered(): Promise<void> {
-    while (this.#outstanding > 0 && this.#failure === undefined) {
-      await new Promise<void>((resolve) => {
-        this.#notify = resolve;
-      });
+    const timer = setInterval(() => this.#giveUpWhenLate(), 100);
+    try {
+      while (this.#outstanding > 0 && this.#failure === undefined) {
+        await new Promise<void>((resolve) => {
+          this.#notify = resolve;
+        });
+      }
+    } finally {
+      clearInterval(timer);
     }
     if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #giveUpWhenLate(): void {
+    const now = performance.now();
+    if (now - (this.firstTickMs ?? now) <= this.#durationMs + longestDelayMs) return;
+    const isSilent = this.#outstanding > 0 && now - this.#lastStirMs > longestSilenceMs;
+    const what = isSilent
+      ? `no answer to ${this.#outstanding} operations`
+      : `rate missed: ${this.count - this.#outstanding} operations were answered`;
+    this.#failure ??= new Error(`${what} at ratePerSec=${this.#ratePerSec}, ${longestDelayMs} ms after the planned end`);
+    this.#notify();
   }
 
   #issue(plannedUs: number): void {
@@ -130,6 +157,7 @@ class OpenRun {
 
   #settled(): void {
     this.#outstanding--;
+    this.#lastStirMs = performance.now();
     this.#notify();
   }
 }

@@ -114,22 +114,39 @@ export const bars: readonly Bar[] = [
   { ...flowing, what: 'heap per connection, both sides', scenario: 'idle', value: heapKiB, unit: 'KiB', atMost: 100 },
 ];
 
-/** The bars whose scenario is part of the run. */
+/**
+ * The bars whose scenario is part of the run. Where both sides were also measured while held on a CPU each, that is what counts: the ratios
+ * of freely placed processes depend on what the scheduler happens to do.
+ */
 export function judge(rows: readonly Row[]): Verdict[] {
-  const find = ({ scenario, gapUs }: Bar, transport: string) =>
-    rows.find((row) => row.scenario === scenario && row.gapUs === gapUs && row.transport === transport);
   return bars
-    .filter((bar) => rows.some((row) => row.scenario === bar.scenario && row.gapUs === bar.gapUs))
-    .map((bar) => {
-      const pillion = find(bar, 'shm');
-      const baseline =
-        bar.baseline === undefined ? pillion : find({ ...bar, scenario: bar.baselineScenario ?? bar.scenario }, bar.baseline);
-      return verdictOn(bar, pillion && baseline ? bar.value(pillion, baseline) : null);
-    });
+    .filter(({ scenario, gapUs }) => rows.some((row) => row.scenario === scenario && row.gapUs === gapUs))
+    .map((bar) => verdictOn(bar, sidesOf(bar, rows)));
 }
 
-function verdictOn(bar: Bar, value: number | null): Verdict {
+interface Sides {
+  pillion: Row;
+  baseline: Row;
+}
+
+function sidesOf({ scenario, gapUs, baseline, baselineScenario = scenario }: Bar, rows: readonly Row[]): Sides | undefined {
+  const measured = rows.filter((row) => row.status === 'ok' && row.gapUs === gapUs);
+  for (const placement of ['held', 'free'] as const) {
+    const ours = measured.find((row) => row.scenario === scenario && row.transport === 'shm' && row.placement === placement);
+    // A limit places its processes itself.
+    const theirs = measured.find(
+      (row) =>
+        row.scenario === baselineScenario && row.transport === baseline && (row.placement === placement || row.scenario === 'limits'),
+    );
+    if (ours && baseline === undefined) return { pillion: ours, baseline: ours };
+    if (ours && theirs) return { pillion: ours, baseline: theirs };
+  }
+  return undefined;
+}
+
+function verdictOn(bar: Bar, sides: Sides | undefined): Verdict {
   const { what, unit, atMost, atLeast, aim } = bar;
+  const value = sides ? bar.value(sides.pillion, sides.baseline) : null;
   const limit = atMost ?? atLeast;
   // A line with an aim alone is about time: less is better.
   const sign = atLeast === undefined ? '<=' : '>=';
@@ -141,7 +158,22 @@ function verdictOn(bar: Bar, value: number | null): Verdict {
     if (limit === undefined) return '-';
     return meets(limit) ? 'reached' : 'missed';
   };
-  return { what, value, unit, bar: show(limit), aim: show(aim), verdict: decide() };
+  const placement = sides?.pillion.placement ?? 'free';
+  const rounds = sides ? valuesOfRounds(bar, sides) : [];
+  return { what, value, unit, placement, rounds, bar: show(limit), aim: show(aim), verdict: decide() };
+}
+
+/** Both sides of a ratio from the same round, when the machine was the same for both. */
+function valuesOfRounds(bar: Bar, { pillion, baseline }: Sides): number[] {
+  const count = Math.min(pillion.rounds, baseline.rounds);
+  return Array.from({ length: count }, (_, index) => bar.value(roundOf(pillion, index), roundOf(baseline, index)))
+    .filter((value) => value !== null)
+    .map((value) => Number(value.toPrecision(4)));
+}
+
+/** What only the whole row knows is unknown of a round. */
+function roundOf(row: Row, index: number): Row {
+  return { ...row, p50Us: row.p50UsRounds[index] ?? null, opsPerSec: row.opsPerSecRounds[index] ?? null, extras: {} };
 }
 
 function divide(dividend: number | null, divisor: number | null, factor = 1): number | null {

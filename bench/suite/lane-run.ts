@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Row } from '../result.js';
 import type { ChildOptions } from '../rig/child.js';
-import { Child } from '../rig/child.js';
+import { Child, Overdue } from '../rig/child.js';
 import { usableCpus } from '../rig/cpus.js';
 import type { Outcome, RoundPlan } from '../rig/lane.js';
 import { Unavailable } from '../rig/questions.js';
@@ -107,8 +107,8 @@ export class LaneRun {
     const execArgv = pattern === 'idle' ? [...process.execArgv, ...idleFlags] : process.execArgv;
     if (placement === 'free') return { execArgv };
     const [first, second] = usableCpus();
-    if (placement === 'apart' && second === undefined) throw new Unavailable('only one CPU may be used');
-    return { execArgv, cpu: first as number };
+    if (placement !== 'together' && second === undefined) throw new Unavailable('only one CPU may be used');
+    return placement === 'held' ? { execArgv } : { execArgv, cpu: first as number };
   }
 
   async #attempt(work: () => Promise<void>): Promise<void> {
@@ -116,7 +116,9 @@ export class LaneRun {
       await work();
     } catch (error) {
       const { message } = error as Error;
-      this.#status = error instanceof Unavailable ? `skipped: ${message}` : `failed: ${message}`;
+      // It was the run that ended, before the process had the time that it may take.
+      if (error instanceof Overdue && this.#remainingMs === 0) this.#status = timeIsUp;
+      else this.#status = error instanceof Unavailable ? `skipped: ${message}` : `failed: ${message}`;
     }
   }
 }

@@ -31,6 +31,7 @@ export function makeRow(scenario: Scenario, transport: string, { outcomes, statu
     syscallsPerOp: status === 'ok' && syscallsPerOp !== null ? round(syscallsPerOp) : null,
     limit: null,
     timesLimit: null,
+    opsPerSecRounds: valid.map((outcome) => round(outcome.opsPerSec)),
     extras: extrasOf(scenario, transport, valid, opsPerSec),
   };
 }

@@ -3,7 +3,7 @@ import { startCpuLoad } from './cpu-load.js';
 import { LaneRun, totalMs } from './lane-run.js';
 import { relateToLimits } from './limits.js';
 import type { Effort, Scenario } from './scenarios.js';
-import { paceOf, planFor } from './scenarios.js';
+import { paceOf, planFor, roundsFor } from './scenarios.js';
 
 export interface Progress {
   text: string;
@@ -66,10 +66,11 @@ type Announce = (what: string, ms: number) => void;
 
 async function takeTurns(lanes: LaneRun[], scenario: Scenario, effort: Effort, announce: Announce): Promise<void> {
   const plan = planFor(effort, scenario);
-  for (let round = 0; round < effort.rounds; round++) {
+  const rounds = roundsFor(effort, scenario);
+  for (let round = 0; round < rounds; round++) {
     for (const lane of rotated(lanes, round)) {
       const own = round === 0 ? plan : { ...plan, runInMs: 0 };
-      announce(`round ${round + 1} of ${effort.rounds}, ${lane.transport}`, totalMs(own));
+      announce(`round ${round + 1} of ${rounds}, ${lane.transport}`, totalMs(own));
       await lane.measure(own);
     }
   }
@@ -82,9 +83,10 @@ async function takeTurns(lanes: LaneRun[], scenario: Scenario, effort: Effort, a
 
 const syscallRoundMs = 1_200;
 
-/** Only where a message more or less is a matter of system calls. */
+/** Only where a message more or less is a matter of system calls, and not once more where the processes are held. */
 function countsSyscalls(scenario: Scenario, effort: Effort): boolean {
-  return effort.countsSyscalls && ['call', 'send', 'call-object', 'rate'].includes(scenario.name) && paceOf(scenario) !== 'idle';
+  const isWorthIt = ['call', 'send', 'call-object', 'rate'].includes(scenario.name) && scenario.placement === 'free';
+  return effort.countsSyscalls && isWorthIt && paceOf(scenario) !== 'idle';
 }
 
 /** Each process counts its own CPU time, and processes that do nothing can't disturb each other. */
@@ -117,7 +119,7 @@ function scenarioMs(scenario: Scenario, effort: Effort): number {
   const lanes = scenario.transports.length;
   if (scenario.pattern === 'idle') return startUpMs * lanes + effort.plans.idle.durationMs;
   const plan = planFor(effort, scenario);
-  const roundsMs = plan.runInMs + effort.rounds * (plan.warmupMs + plan.durationMs);
+  const roundsMs = plan.runInMs + roundsFor(effort, scenario) * (plan.warmupMs + plan.durationMs);
   return lanes * (startUpMs + roundsMs + (countsSyscalls(scenario, effort) ? syscallRoundMs : 0));
 }
 

@@ -1,9 +1,14 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** perf and strace say nothing when they have attached; without them having done so, a count would be too low. */
-const attachMs = 250;
+/**
+ * perf and strace say nothing when they have attached; without them having done so, a count would be too low. It takes longer where they are
+ * read from disk for the first time, and on a busy machine.
+ */
+let attachMs = 250;
+const longestAttachMs = 2_000;
 
 interface Counter {
   command: string;
@@ -31,13 +36,21 @@ let usable: Counter | null | undefined;
 
 /** How many system calls these processes make while `work` runs; undefined where nothing can count them. */
 export async function countSyscalls<T>(pids: readonly number[], work: () => Promise<T>): Promise<{ result: T; calls: number } | undefined> {
-  usable ??= await findUsable(pids);
+  if (usable === undefined) usable = await findUsable();
   return usable ? countWith(usable, pids, work) : undefined;
 }
 
-async function findUsable(pids: readonly number[]): Promise<Counter | null> {
-  for (const counter of counters) {
-    if (await countWith(counter, pids, () => sleep(10))) return counter;
+const trialCalls = 200;
+
+/** Tried on this process, which can be made to do something: of one that only waits, nothing is counted. */
+async function findUsable(): Promise<Counter | null> {
+  for (; attachMs <= longestAttachMs; attachMs *= 2) {
+    for (const counter of counters) {
+      const counted = await countWith(counter, [process.pid], async () => {
+        for (let i = 0; i < trialCalls; i++) statSync('/');
+      });
+      if (counted && counted.calls >= trialCalls) return counter;
+    }
   }
   return null;
 }

@@ -1,5 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
-import { connect } from 'node:net';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startCompanion } from './companion.js';
 
@@ -30,4 +32,14 @@ function accepts(where: { path: string } | { port: number; host: string }): Prom
     });
     socket.once('error', () => resolve(false));
   });
+}
+
+/** For a broker that can't be asked which port it was given. */
+export async function freePort(host: string): Promise<number> {
+  const server = createServer().listen(0, host);
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
 }

@@ -1,8 +1,5 @@
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
 import { Unavailable } from '../rig/questions.js';
-import { startBroker } from './broker.js';
+import { freePort, startBroker } from './broker.js';
 import { optional } from './optional.js';
 import type { Place, Service, Transport } from './transport.js';
 
@@ -16,7 +13,7 @@ const eventsPerFlush = 1_024;
 /** A NATS server beside the sidecar, on loopback; request and reply, or publish. Three processes, so two hops each way. */
 export const nats: Transport = {
   async serve(place: Place, tally): Promise<Service> {
-    const port = await freePort();
+    const port = await freePort(host);
     const broker = await startBroker('nats-server', ['-a', host, '-p', String(port)], { port, host });
     const connection = await connect({ servers: `${host}:${port}`, reconnect: false });
     connection.subscribe(subject, {
@@ -60,12 +57,3 @@ export const nats: Transport = {
     };
   },
 };
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, host);
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}

@@ -1,6 +1,7 @@
 import type { TransportName } from '../protocol/handshake.js';
 import type { RingConsumer } from '../ring/consumer.js';
 import type { RingProducer } from '../ring/producer.js';
+import type { LoanReader } from './loans.js';
 
 /** What a channel tells its session. */
 export interface ChannelListener {
@@ -20,6 +21,8 @@ export interface Channel {
   readonly transport: TransportName;
   readonly producer: RingProducer;
   readonly consumer: RingConsumer;
+  /** The payloads that inbound LOAN records point at. */
+  readonly loans: LoanReader;
   /** Doorbells rung so far, i.e. system calls made to wake the peer. */
   readonly doorbellCount: number;
 
@@ -45,8 +48,11 @@ export interface Channel {
   pause(on: boolean): void;
   /** Looks for a moment whether more is coming, as long as recent waits make that likely or for `limitNs`. True: there is something to read. */
   spin(limitNs?: number): boolean;
-  /** Blocks this thread until there is something to read or space (1), the time is over (0), or the peer is gone and nothing is left (-1). */
-  wait(ms: number): 1 | 0 | -1;
+  /**
+   * Blocks this thread until there is something to read or space (1), the time is over (0), or the peer is gone and nothing is left (-1). `isForSpace`: the caller waits for space, and
+   * has nothing that must get through meanwhile.
+   */
+  wait(ms: number, isForSpace: boolean): 1 | 0 | -1;
   /** Does this connection keep the process alive? Not unless told to. */
   keepAlive(on: boolean): void;
   /** Ends the connection after what was published. Safe to call twice. The memory is not touched. */

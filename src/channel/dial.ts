@@ -23,6 +23,8 @@ export interface DialOptions extends PeerRules {
   hello: Hello;
   /** The memfd to offer, -1 for none. */
   descriptor: number;
+  /** The memfd of the counters that `hello` announces, -1 for none. */
+  counterDescriptor: number;
   timeoutMs: number;
   /** Where the handshake stands, for whoever has to clean up when it fails. */
   progress: DialProgress;
@@ -62,7 +64,7 @@ export async function dial(options: DialOptions): Promise<Dialed> {
     const peer = checkPeer(stream.credentials(), '', options);
     progress.isDescriptorSent = options.descriptor >= 0;
     progress.mayHaveRead = true;
-    stream.write(encodeHandshake(HELLO, options.hello), options.descriptor);
+    stream.write(encodeHandshake(HELLO, options.hello), options.descriptor, options.counterDescriptor);
     const header = parseHandshakeHeader(await readAnswer(stream, progress));
     const body = await stream.read(header.bodyLength);
     if (header.message === REFUSE) {

@@ -6,8 +6,8 @@ import { type Credentials, errnoName, type NativeAddon, type NativeSocket } from
 export interface HandshakeStream {
   /** Exactly `length` bytes; rejects if the peer hangs up first. One read at a time. */
   read(length: number): Promise<Buffer>;
-  /** Sends everything or throws. `descriptor` travels with the first byte; -1 for none. */
-  write(bytes: Buffer, descriptor: number): void;
+  /** Sends everything or throws. The descriptors travel with the first byte; -1 for none. */
+  write(bytes: Buffer, ...descriptors: number[]): void;
   /** Descriptors that have come along, now the caller's. Null if some were lost. */
   takeDescriptors(): number[] | null;
   /** Who is at the other end, as the kernel says; undefined where Node has no way to ask. */
@@ -70,8 +70,8 @@ export class NativeHandshakeStream implements HandshakeStream {
     else pending.reject(error);
   }
 
-  write(bytes: Buffer, descriptor: number): void {
-    const sent = this.socket?.send(bytes, 0, bytes.length, descriptor) ?? 0;
+  write(bytes: Buffer, ...descriptors: number[]): void {
+    const sent = this.socket?.send(bytes, 0, bytes.length, ...descriptors) ?? 0;
     // A handshake message fits the buffer of a fresh socket; anything else is a peer that plays games.
     if (sent !== bytes.length) {
       throw new PillionError('ERR_PILLION_SYSTEM', `sending the handshake failed with ${sent < 0 ? errnoName(sent) : 'a full buffer'}`);
@@ -145,7 +145,7 @@ export class NetHandshakeStream implements HandshakeStream {
     }
   }
 
-  write(bytes: Buffer, _descriptor: number): void {
+  write(bytes: Buffer, ..._descriptors: number[]): void {
     this.socket.write(bytes);
   }
 

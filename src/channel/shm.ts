@@ -20,6 +20,7 @@ import { RingConsumer } from '../ring/consumer.js';
 import type { RingMemory } from '../ring/memory.js';
 import type { RingProducer } from '../ring/producer.js';
 import type { Channel, ChannelListener } from './channel.js';
+import { type LoanReader, noLoans } from './loans.js';
 
 /** A peer that copies a quarter of a large ring needs about so long. */
 const SPACE_SPIN_NS = 50_000;
@@ -32,6 +33,7 @@ export class ShmChannel implements Channel {
   readonly transport = 'shm';
   readonly producer: RingProducer;
   readonly consumer: RingConsumer;
+  readonly loans: LoanReader;
   doorbellCount = 0;
 
   private readonly state = new Int32Array(new ArrayBuffer(WATCH_STATE_WORDS * 4));
@@ -53,7 +55,9 @@ export class ShmChannel implements Channel {
     producer: RingProducer,
     inbound: RingMemory,
     inboundRing: 0 | 1,
+    loans: LoanReader = noLoans,
   ) {
+    this.loans = loans;
     this.producer = producer;
     this.socket = socket;
     try {

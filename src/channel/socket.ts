@@ -2,16 +2,26 @@ import { readSync, writeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { PillionError, ProtocolError } from '../errors.js';
 import { CREDIT, kindOf, tagOf } from '../protocol/frame.js';
+import { isLoan } from '../protocol/loan.js';
 import { RingConsumer } from '../ring/consumer.js';
 import { alignedLength, maxPayloadBytes, RECORD_HEADER_BYTES } from '../ring/layout.js';
 import { HEAD, PARKED, privateRing, type RingMemory, TAIL } from '../ring/memory.js';
 import type { RingProducer } from '../ring/producer.js';
 import type { Channel, ChannelListener } from './channel.js';
+import { ArrivedLoans } from './loans.js';
 
 /** Where the socket channel takes its records from. */
 export interface Outbox {
   readonly memory: RingMemory;
   readonly producer: RingProducer;
+  /** What LOAN records of the outbox point at. */
+  readonly arena: Uint8Array | null;
+}
+
+/** What the handshake granted to the peer. */
+export interface Window {
+  readonly ringBytes: number;
+  readonly arenaBytes: number;
 }
 
 const READ_CHUNK_BYTES = 65536;
@@ -24,10 +34,12 @@ export class SocketChannel implements Channel {
   readonly transport = 'socket';
   readonly producer: RingProducer;
   readonly consumer: RingConsumer;
+  readonly loans: ArrivedLoans;
   doorbellCount = 0;
 
   private readonly socket: Socket;
   private readonly outbox: RingMemory;
+  private readonly arena: Uint8Array | null;
   private readonly inbox: RingMemory;
   private readonly isCreditPrompt: boolean;
   private listener: ChannelListener | null = null;
@@ -41,6 +53,8 @@ export class SocketChannel implements Channel {
   /** Outbound: position of the first byte not yet sent, and of the peer's count 0. */
   private sent: number;
   private readonly outboxStart: number;
+  /** The bytes of the LOAN record that was sent last. */
+  private unsentLoan: Uint8Array | null = null;
   /** Inbound: position of the record that is arriving; how much of it is here. */
   private recordStart = 0;
   private recordBytes = 0;
@@ -50,14 +64,16 @@ export class SocketChannel implements Channel {
   private reported = 0;
 
   /**
-   * Takes over the socket. `inboundBytes` is the window that the handshake granted to the peer. With `isCreditPrompt` every batch of releases is reported
+   * Takes over the socket. With `isCreditPrompt` every batch of releases is reported
    * at once, because the peer keeps its messages until then; else only when a quarter of the window was used.
    */
-  constructor(socket: Socket, outbox: Outbox, inboundBytes: number, isCreditPrompt: boolean) {
+  constructor(socket: Socket, outbox: Outbox, window: Window, isCreditPrompt: boolean) {
     this.socket = socket;
     this.producer = outbox.producer;
     this.outbox = outbox.memory;
-    this.inbox = privateRing(inboundBytes);
+    this.arena = outbox.arena;
+    this.inbox = privateRing(window.ringBytes);
+    this.loans = new ArrivedLoans(window.arenaBytes);
     this.consumer = new RingConsumer(this.inbox);
     this.isCreditPrompt = isCreditPrompt;
     this.sent = Atomics.load(this.outbox.control, HEAD);
@@ -88,7 +104,7 @@ export class SocketChannel implements Channel {
   }
 
   private get hasUnsent(): boolean {
-    return this.sent !== (this.producer.producerPosition | 0);
+    return this.unsentLoan !== null || this.sent !== (this.producer.producerPosition | 0);
   }
 
   private schedulePump(): void {
@@ -101,24 +117,43 @@ export class SocketChannel implements Channel {
     this.isPumpScheduled = false;
     if (!this.isOpen || this.socket.destroyed || this.socket.writableNeedDrain) return;
     Atomics.store(this.outbox.control, PARKED, 1);
-    const credit = this.takeCredit();
-    if (credit === null && !this.hasUnsent) return;
+    let next = this.takeNext();
+    if (next === null) return;
     this.doorbellCount++;
     this.socket.cork();
-    if (credit !== null) this.socket.write(credit);
-    while (this.hasUnsent && !this.socket.writableNeedDrain) this.socket.write(this.takeUnsent());
+    while (next !== null) {
+      this.socket.write(next);
+      next = this.socket.writableNeedDrain ? null : this.takeNext();
+    }
     this.socket.uncork();
   }
 
-  /** A copy of the records up to the end of the ring or of what is published. The socket keeps it until the kernel has taken it. */
+  /** What goes onto the socket next, or null. Nothing may come between a LOAN record and its bytes. */
+  private takeNext(): Uint8Array | null {
+    const loan = this.unsentLoan;
+    this.unsentLoan = null;
+    return loan ?? this.takeCredit() ?? (this.hasUnsent ? this.takeUnsent() : null);
+  }
+
+  /** A copy of the records up to the end of the ring, of what is published, or to a loan. The socket keeps it until the kernel has taken it. */
   private takeUnsent(): Buffer {
     const { words, bytes, capacity } = this.outbox;
     const start = (this.sent & (capacity - 1)) >>> 0;
     const unsent = (this.producer.producerPosition - this.sent) >>> 0;
     let length = 0;
-    while (length < unsent && start + length < capacity) length += alignedLength(words[(start + length) >> 2] as number);
+    while (length < unsent && start + length < capacity && this.unsentLoan === null) {
+      const word = (start + length) >> 2;
+      if (isLoan(words[word + 1] as number)) this.unsentLoan = this.lentBytes(word);
+      length += alignedLength(words[word] as number);
+    }
     this.sent = (this.sent + length) | 0;
     return Buffer.from(bytes.subarray(start, start + length));
+  }
+
+  /** Not a copy: the block keeps its bytes until the peer has released the record. */
+  private lentBytes(word: number): Uint8Array {
+    const [offset, length] = this.outbox.words.subarray(word + RECORD_HEADER_BYTES / 4, word + RECORD_HEADER_BYTES / 4 + 2);
+    return (this.arena as Uint8Array).subarray(offset, (offset as number) + (length as number));
   }
 
   private takeCredit(): Buffer | null {
@@ -166,6 +201,11 @@ export class SocketChannel implements Channel {
   private feed(chunk: Buffer): void {
     let at = 0;
     while (at < chunk.length) {
+      if (this.loans.isArriving) {
+        at += this.loans.append(chunk, at);
+        if (!this.loans.isArriving) this.endRecord();
+        continue;
+      }
       if (this.recordBytes < RECORD_HEADER_BYTES) {
         const taken = chunk.copy(this.header, this.recordBytes, at, at + RECORD_HEADER_BYTES - this.recordBytes);
         this.recordBytes += taken;
@@ -180,7 +220,9 @@ export class SocketChannel implements Channel {
         this.recordBytes += taken;
         at += taken;
       }
-      if (this.recordBytes === this.recordLength) this.endRecord();
+      if (this.recordBytes < this.recordLength) continue;
+      this.beginLoanIfAny();
+      if (!this.loans.isArriving) this.endRecord();
     }
   }
 
@@ -195,6 +237,14 @@ export class SocketChannel implements Channel {
       throw new ProtocolError(`the peer sent more than its window of ${capacity} bytes`);
     }
     this.inbox.words.set(this.headerWords, ((this.recordStart & (capacity - 1)) >>> 0) / 4);
+  }
+
+  /** The bytes of a loan follow its record, which nobody hears of before they are here. */
+  private beginLoanIfAny(): void {
+    const [payloadLength, tag] = this.headerWords as unknown as [number, number];
+    if (!isLoan(tag)) return;
+    const at = ((this.recordStart & (this.inbox.capacity - 1)) >>> 0) + RECORD_HEADER_BYTES;
+    this.loans.begin(this.inbox, at, payloadLength, tag, (this.recordStart + this.recordLength) | 0);
   }
 
   private endRecord(): void {
@@ -221,6 +271,7 @@ export class SocketChannel implements Channel {
   }
 
   settle(): void {
+    this.loans.settle(this.consumer.releasedPosition);
     this.consumer.publishHead();
     if (this.isCreditPrompt || (this.consumer.releasedPosition - this.reported) >>> 0 >= this.inbox.capacity / 4) this.schedulePump();
   }
@@ -251,10 +302,13 @@ export class SocketChannel implements Channel {
   // --- blocking -------------------------------------------------------------------------------------------------
 
   /** Reads and writes the socket's descriptor directly, since the event loop stands still meanwhile. */
-  wait(ms: number): 1 | 0 | -1 {
+  wait(ms: number, isForSpace: boolean): 1 | 0 | -1 {
     if (this.isHungUp || !this.isOpen) return this.consumer.hasNext() ? 1 : -1;
     const descriptor = (this.socket as unknown as { _handle?: { fd?: number } })._handle?.fd ?? -1;
-    if (descriptor < 0 || this.socket.writableLength > 0) {
+    // What the socket object has queued only the event loop can write, and nothing may overtake it.
+    const mayWrite = this.socket.writableLength === 0;
+    if (descriptor < 0 && isForSpace) return 0;
+    if (descriptor < 0 || (!mayWrite && !isForSpace)) {
       throw new PillionError(
         'ERR_PILLION_BUSY',
         'callSync over a socket is not possible while earlier messages still wait for the kernel: use call',
@@ -263,12 +317,10 @@ export class SocketChannel implements Channel {
     const deadline = performance.now() + ms;
     const chunk = Buffer.allocUnsafe(READ_CHUNK_BYTES);
     const sleeper = new Int32Array(new SharedArrayBuffer(4));
-    let unwritten: Buffer = Buffer.alloc(0);
+    let unwritten: Uint8Array = Buffer.alloc(0);
     for (let round = 0; ; round++) {
       try {
-        const credit = unwritten.length === 0 ? this.takeCredit() : null;
-        if (credit !== null) unwritten = credit;
-        else if (unwritten.length === 0 && this.hasUnsent) unwritten = this.takeUnsent();
+        if (mayWrite && unwritten.length === 0) unwritten = this.takeNext() ?? unwritten;
         if (unwritten.length > 0) unwritten = unwritten.subarray(writeSync(descriptor, unwritten));
         const length = readSync(descriptor, chunk);
         if (length === 0) return -1;
@@ -303,9 +355,7 @@ export class SocketChannel implements Channel {
     this.pump();
     this.isOpen = false;
     this.isHungUp = true;
-    const credit = this.takeCredit();
-    if (credit !== null && !this.socket.destroyed) this.socket.write(credit);
-    while (this.hasUnsent && !this.socket.destroyed) this.socket.write(this.takeUnsent());
+    for (let next = this.takeNext(); next !== null && !this.socket.destroyed; next = this.takeNext()) this.socket.write(next);
     // end() lets the kernel have what is written; a peer that does not read must not keep us.
     this.socket.end();
     const destroy = setTimeout(() => this.socket.destroy(), 1000);

@@ -1,5 +1,5 @@
 import { messageOf, PillionError } from '../errors.js';
-import type { NativeAddon, NativeSegment } from '../native.js';
+import type { NativeAddon, NativeCounterMemory, NativeSegment } from '../native.js';
 import {
   chooseVersion,
   encodeHandshake,
@@ -13,6 +13,7 @@ import {
   WELCOME,
   type Welcome,
 } from '../protocol/handshake.js';
+import { type CounterMemoryOptions, mapCounters } from './counter-memory.js';
 import type { HandshakeStream } from './handshake-stream.js';
 import { checkPeer, type Peer, type PeerRules } from './peer.js';
 
@@ -22,16 +23,28 @@ export interface WelcomeOptions extends PeerRules {
   /** Why there is no addon, if so. */
   noShmReason: string | undefined;
   maxRingBytes: number;
+  counters: CounterMemoryOptions;
+  maxArenaBytes: number;
   timeoutMs: number;
   /** Everything of the answer that does not depend on the client. */
-  answer: Omit<Welcome, 'transport' | 'reason' | 'features'>;
+  answer: Omit<Welcome, 'transport' | 'reason' | 'noCountersReason' | 'features'>;
   /** Closes a descriptor that came along and is not needed. */
   closeDescriptor(descriptor: number): void;
   /** Called for a client that is welcome otherwise: throws to refuse it. */
   admit(peer: Peer): void;
 }
 
-export type Welcomed = { kind: 'client'; hello: Hello; peer: Peer; segment: NativeSegment | null } | { kind: 'takeover'; peer: Peer };
+export interface WelcomedClient {
+  kind: 'client';
+  hello: Hello;
+  peer: Peer;
+  segment: NativeSegment | null;
+  counterMemory: NativeCounterMemory | null;
+  /** Why there is none though the client has counters. */
+  noCountersReason: string | undefined;
+}
+
+export type Welcomed = WelcomedClient | { kind: 'takeover'; peer: Peer };
 
 /**
  * The server's half of the handshake. Resolves with what to talk over; on failure answers with REFUSE if the peer got so far as to speak the
@@ -62,16 +75,22 @@ export async function welcome(stream: HandshakeStream, options: WelcomeOptions, 
       return { kind: 'takeover', peer };
     }
     options.admit(peer);
+    checkCount(hello, descriptors);
     const { segment, reason } = mapSegment(hello, descriptors, options);
+    let counterMemory: NativeCounterMemory | null = null;
     try {
+      const counters = mapCounters(hello, descriptors, options.counters);
+      counterMemory = counters.memory;
       const answer: Welcome = { ...options.answer, transport: segment === null ? 'socket' : 'shm', features: [] };
       if (reason !== undefined) answer.reason = reason;
+      if (hello.counters !== undefined && counters.reason !== undefined) answer.noCountersReason = counters.reason;
       stream.write(encodeHandshake(WELCOME, answer, version), -1);
+      return { kind: 'client', hello, peer, segment, counterMemory, noCountersReason: counters.reason };
     } catch (error) {
       segment?.close();
+      counterMemory?.close();
       throw error;
     }
-    return { kind: 'client', hello, peer, segment };
   } catch (error) {
     if (mayRefuse && error instanceof PillionError && refusalCodes.has(error.code)) refuse(stream, error);
     stream.destroy();
@@ -84,24 +103,40 @@ export async function welcome(stream: HandshakeStream, options: WelcomeOptions, 
 
 function takeDescriptors(stream: HandshakeStream): number[] {
   const descriptors = stream.takeDescriptors();
-  if (descriptors === null) throw new PillionError('ERR_PILLION_BAD_SEGMENT', 'the client sent more descriptors than one');
+  if (descriptors === null) throw new PillionError('ERR_PILLION_BAD_SEGMENT', 'the client sent more descriptors than there can be');
   return descriptors;
 }
 
-/** Takes the descriptor out of the list when it is mapped or found unfit. Null with a reason: go on over the socket. */
+/** A single one that was not announced is closed unseen; more than were announced are a peer that plays games. */
+function checkCount(hello: Hello, descriptors: number[]): void {
+  const announced = (hello.transports.includes('shm') ? 1 : 0) + (hello.counters === undefined ? 0 : 1);
+  if (descriptors.length > Math.max(announced, 1))
+    throw new PillionError('ERR_PILLION_BAD_SEGMENT', `the client sent ${descriptors.length} descriptors, announced ${announced}`);
+}
+
+/** Takes the descriptor, the first one, out of the list if one was announced. Null with a reason: go on over the socket. */
 function mapSegment(hello: Hello, descriptors: number[], options: WelcomeOptions): { segment: NativeSegment | null; reason?: string } {
-  if (descriptors.length > 1)
-    throw new PillionError('ERR_PILLION_BAD_SEGMENT', `the client sent ${descriptors.length} descriptors, expected one`);
   // Over the socket they are windows, for which the server would have to keep as much memory.
   if (hello.ringBytes.some((bytes) => bytes > options.maxRingBytes)) {
     throw new PillionError('ERR_PILLION_BAD_SEGMENT', `the rings are larger than the server's maxRingBytes=${options.maxRingBytes}`);
   }
+  const { arenaBytes = 0 } = hello;
+  if (arenaBytes > options.maxArenaBytes) {
+    throw new PillionError(
+      'ERR_PILLION_BAD_SEGMENT',
+      `the arena of ${arenaBytes} bytes is larger than the server's maxArenaBytes=${options.maxArenaBytes}`,
+    );
+  }
   if (!hello.transports.includes('shm')) return { segment: null };
-  if (options.addon === null) return { segment: null, reason: `the server cannot map shared memory: ${options.noShmReason}` };
-  if (descriptors.length === 0) return { segment: null, reason: 'the descriptor of the shared memory did not arrive' };
+  const descriptor = descriptors.shift();
+  if (options.addon === null) {
+    if (descriptor !== undefined) options.closeDescriptor(descriptor);
+    return { segment: null, reason: `the server cannot map shared memory: ${options.noShmReason}` };
+  }
+  if (descriptor === undefined) return { segment: null, reason: 'the descriptor of the shared memory did not arrive' };
   let segment: NativeSegment;
   try {
-    segment = options.addon.Segment.map(descriptors.pop() as number, options.maxRingBytes);
+    segment = options.addon.Segment.map(descriptor, options.maxRingBytes, options.maxArenaBytes);
   } catch (error) {
     // A failed system call is our lack of memory, not the client's fault.
     if (typeof (error as NodeJS.ErrnoException).errno === 'number') {
@@ -109,9 +144,10 @@ function mapSegment(hello: Hello, descriptors: number[], options: WelcomeOptions
     }
     throw new PillionError('ERR_PILLION_BAD_SEGMENT', messageOf(error), { cause: error });
   }
-  if (segment.capacities[0] !== hello.ringBytes[0] || segment.capacities[1] !== hello.ringBytes[1]) {
+  const isAsAnnounced = segment.capacities.every((capacity, ring) => capacity === hello.ringBytes[ring]);
+  if (!isAsAnnounced || (segment.arena?.byteLength ?? 0) !== arenaBytes) {
     segment.close();
-    throw new PillionError('ERR_PILLION_BAD_SEGMENT', 'the rings have other capacities than announced');
+    throw new PillionError('ERR_PILLION_BAD_SEGMENT', 'the rings or the arena have other sizes than announced');
   }
   return { segment };
 }

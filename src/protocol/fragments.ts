@@ -14,14 +14,19 @@ export interface Reassembled {
   readonly aux: number;
 }
 
+/** Gives memory with any content. */
+export type Allocate = (bytes: number) => Buffer;
+
 class Unfinished implements Reassembled {
   readonly aux: number;
   length = 0;
   private buffer: Buffer | null;
+  private readonly allocate: Allocate;
 
-  constructor(aux: number, likelyLength: number) {
+  constructor(aux: number, likelyLength: number, allocate: Allocate) {
     this.aux = aux;
-    this.buffer = Buffer.allocUnsafeSlow(likelyLength);
+    this.allocate = allocate;
+    this.buffer = allocate(likelyLength);
   }
 
   get bytes(): Uint8Array | null {
@@ -41,7 +46,7 @@ class Unfinished implements Reassembled {
     if (this.length > maxBytes) this.buffer = null;
     if (this.buffer === null) return;
     if (this.length > this.buffer.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.min(maxBytes, Math.max(this.length, 2 * this.buffer.length)));
+      const grown = this.allocate(Math.min(maxBytes, Math.max(this.length, 2 * this.buffer.length)));
       grown.set(this.buffer.subarray(0, start));
       this.buffer = grown;
     }
@@ -56,11 +61,13 @@ class Unfinished implements Reassembled {
 export class Reassembly {
   private readonly unfinished = new Map<number, Unfinished>();
   private readonly maxMessageBytes: number;
+  private readonly allocate: Allocate;
   /** Messages of one connection tend to be alike; the peer has sent as much before, so this is no claim. */
   private lastLength = 0;
 
-  constructor(maxMessageBytes: number) {
+  constructor(maxMessageBytes: number, allocate: Allocate = Buffer.allocUnsafeSlow) {
     this.maxMessageBytes = maxMessageBytes;
+    this.allocate = allocate;
   }
 
   /** No message is unfinished: a frame without MORE is a whole message. */
@@ -82,7 +89,7 @@ export class Reassembly {
       if (this.unfinished.size >= MAX_UNFINISHED_MESSAGES) {
         throw new ProtocolError(`more than ${MAX_UNFINISHED_MESSAGES} messages are unfinished`);
       }
-      message = new Unfinished(aux, this.lastLength);
+      message = new Unfinished(aux, this.lastLength, this.allocate);
       this.unfinished.set(key, message);
     } else if (aux >>> 0 !== message.length) {
       throw new ProtocolError(`a fragment says it starts at byte ${aux >>> 0}, but ${message.length} bytes have arrived`);

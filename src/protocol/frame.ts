@@ -18,6 +18,7 @@ export const GOODBYE = 12;
 export const MORE = 1;
 export const META = 2;
 export const REDELIVERED = 4;
+export const LOAN = 8;
 
 /** So that a PONG fits a record of the smallest ring. */
 export const MAX_PING_BYTES = 1008;
@@ -47,7 +48,7 @@ export function nameOfKind(kind: number): string {
 
 /** Which flags each kind may carry, in each direction; a kind that is missing is not allowed there. */
 const flagsFromClient = new Map([
-  [EVENT, MORE | META | REDELIVERED],
+  [EVENT, MORE | META | REDELIVERED | LOAN],
   [CALL, MORE | META],
   [ERROR, MORE],
   [CANCEL, 0],
@@ -103,6 +104,12 @@ export function checkControlLength(tag: number, payloadLength: number): void {
   const allowed = kind === PING || kind === PONG ? MAX_PING_BYTES : 0;
   if (payloadLength > allowed)
     throw new ProtocolError(`a frame of kind ${nameOfKind(kind)} carries ${payloadLength} bytes, allowed are ${allowed}`);
+}
+
+/** Throws ProtocolError unless a CREDIT frame that came as a record grants something to a stream, `aux` read as a signed number. */
+export function checkCredit(id: number, aux: number): void {
+  if (id === 0) throw new ProtocolError('a released position came as a record');
+  if (aux <= 0) throw new ProtocolError(`stream ${id} was granted ${aux >>> 0} bytes, which cannot be`);
 }
 
 /** The payload of an ERROR frame. */

@@ -1,5 +1,6 @@
+import { COUNTER_BYTES_STEP, MAX_COUNTER_BYTES, MIN_COUNTER_BYTES } from '../counters/layout.js';
 import { PillionError, ProtocolError } from '../errors.js';
-import { MAX_RING_BYTES, MIN_RING_BYTES } from '../ring/layout.js';
+import { MAX_ARENA_BYTES, MAX_RING_BYTES, MIN_RING_BYTES } from '../ring/layout.js';
 import { type NameEntry, parseNames } from './names.js';
 
 /** docs/protocol.md, section 1: header and JSON bodies of the handshake. Pure; who moves the bytes is in channel/. */
@@ -30,11 +31,17 @@ export interface Hello {
   names: NameEntry[];
   transports: TransportName[];
   ringBytes: [number, number];
+  /** 0 if it is missing. */
+  arenaBytes?: number;
   maxMessageBytes: number;
   features: string[];
   pid: number;
   runtime: string;
   noShmReason?: string;
+  /** The memory of the client's counters, whose descriptor comes along. */
+  counters?: { bytes: number };
+  /** Why a client that has counters offers no memory. */
+  noCountersReason?: string;
   takeover?: boolean;
 }
 
@@ -42,6 +49,8 @@ export interface Welcome {
   contract: string;
   transport: TransportName;
   reason?: string;
+  /** Why the server does not read the counters, if the client offered them. */
+  noCountersReason?: string;
   names: NameEntry[];
   maxMessageBytes: number;
   features: string[];
@@ -117,6 +126,8 @@ export function parseHello(body: Buffer): Hello {
   if (!Array.isArray(ringBytes) || ringBytes.length !== 2 || !ringBytes.every(isRingCapacity)) {
     throw malformed(`ringBytes=${JSON.stringify(ringBytes)} are not two powers of two from ${MIN_RING_BYTES} to ${MAX_RING_BYTES}`);
   }
+  const arenaBytes = fields.arenaBytes === undefined ? 0 : count(fields, 'arenaBytes');
+  if (arenaBytes > MAX_ARENA_BYTES) throw malformed(`arenaBytes=${arenaBytes} is more than ${MAX_ARENA_BYTES}`);
   const clientId = text(fields, 'clientId', 64);
   if (clientId.length === 0) throw malformed('clientId is empty');
   return {
@@ -125,11 +136,14 @@ export function parseHello(body: Buffer): Hello {
     names: parseNames(fields.names),
     transports: strings(fields, 'transports').filter((name) => name === 'shm' || name === 'socket') as TransportName[],
     ringBytes: [ringBytes[0] as number, ringBytes[1] as number],
+    ...(arenaBytes > 0 ? { arenaBytes } : {}),
     maxMessageBytes: count(fields, 'maxMessageBytes'),
     features: strings(fields, 'features'),
     pid: count(fields, 'pid'),
     runtime: text(fields, 'runtime', 256),
-    ...(typeof fields.noShmReason === 'string' ? { noShmReason: fields.noShmReason.slice(0, 1024) } : {}),
+    ...reason(fields, 'noShmReason'),
+    ...countersOffer(fields),
+    ...reason(fields, 'noCountersReason'),
     takeover: fields.takeover === true,
   };
 }
@@ -141,7 +155,8 @@ export function parseWelcome(body: Buffer): Welcome {
   return {
     contract: text(fields, 'contract', 256),
     transport,
-    ...(typeof fields.reason === 'string' ? { reason: fields.reason.slice(0, 1024) } : {}),
+    ...reason(fields, 'reason'),
+    ...reason(fields, 'noCountersReason'),
     names: parseNames(fields.names),
     maxMessageBytes: count(fields, 'maxMessageBytes'),
     features: strings(fields, 'features'),
@@ -173,6 +188,20 @@ function text(fields: Fields, name: string, maxLength: number): string {
   const value = fields[name];
   if (typeof value !== 'string' || value.length > maxLength) throw malformed(`${name} is not a string of at most ${maxLength} characters`);
   return value;
+}
+
+function reason(fields: Fields, name: string): Record<string, string> {
+  const value = fields[name];
+  return typeof value === 'string' ? { [name]: value.slice(0, 1024) } : {};
+}
+
+function countersOffer({ counters }: Fields): Pick<Hello, 'counters'> {
+  if (counters === undefined) return {};
+  const bytes = count((counters ?? {}) as Fields, 'bytes');
+  if (bytes < MIN_COUNTER_BYTES || bytes > MAX_COUNTER_BYTES || bytes % COUNTER_BYTES_STEP !== 0) {
+    throw malformed(`counters.bytes=${bytes} is not a multiple of ${COUNTER_BYTES_STEP} from ${MIN_COUNTER_BYTES} to ${MAX_COUNTER_BYTES}`);
+  }
+  return { counters: { bytes } };
 }
 
 function count(fields: Fields, name: string): number {

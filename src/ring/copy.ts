@@ -49,7 +49,8 @@ export function copyBytes(from: Block, fromOffset: number, to: Block, toOffset: 
 
 /** A copy that shares nothing. Not `slice`, which on a Buffer makes a view. */
 export function privateCopy(bytes: Uint8Array, start: number, end: number): Uint8Array {
-  const copy = new Uint8Array(end - start);
+  // Zeroing what is overwritten at once costs as much as the copy.
+  const copy = end - start > 4096 ? Buffer.allocUnsafeSlow(end - start) : new Uint8Array(end - start);
   copy.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end));
   return copy;
 }

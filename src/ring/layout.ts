@@ -7,6 +7,7 @@ export const LAYOUT_VERSION = 1;
 
 export const MIN_RING_BYTES = 4096;
 export const MAX_RING_BYTES = 2 ** 30;
+export const MAX_ARENA_BYTES = 2 ** 30;
 
 /** Page 0, byte offsets of the words that describe the segment. */
 export const MAGIC_OFFSET = 0x000;
@@ -14,6 +15,7 @@ export const VERSION_OFFSET = 0x004;
 export const SEGMENT_BYTES_OFFSET = 0x008;
 export const HEADER_BYTES_OFFSET = 0x00c;
 export const RING_TABLE_OFFSET = 0x010;
+export const ARENA_OFFSET = 0x020;
 
 /** Control words of a ring, relative to `CONTROL_OFFSET + ring * CONTROL_BYTES_PER_RING`. */
 export const CONTROL_OFFSET = 0x400;
@@ -22,6 +24,7 @@ export const TAIL_OFFSET = 0x000;
 export const HEAD_OFFSET = 0x080;
 export const PARKED_OFFSET = 0x100;
 export const STARVED_OFFSET = 0x180;
+export const CPU_OFFSET = 0x104;
 
 /** Values of the `parked` word. */
 export const AWAKE = 0;
@@ -30,6 +33,10 @@ export const DOZING = 2;
 
 export const RECORD_HEADER_BYTES = 16;
 export const RECORD_ALIGNMENT = 8;
+/** An arena consists of whole pages of at least this size. */
+export const ARENA_PAGE_BYTES = 4096;
+/** Blocks of the arena begin at multiples of this: a cache line. */
+export const ARENA_ALIGNMENT = 64;
 /** A record is at most this fraction of its ring. */
 export const RECORD_SHARE = 4;
 

@@ -19,6 +19,8 @@ export class RingProducer implements Block {
   private tail: number;
   private published: number;
   private head: number;
+  /** What the consumer has released since this object was made. Never wraps, so it can be compared after any time. */
+  consumedBytes = 0;
 
   /** Starts where the ring's words say: a fresh ring starts at 0. The caller must be the ring's creator, or trust it. */
   constructor(memory: RingMemory) {
@@ -61,6 +63,7 @@ export class RingProducer implements Block {
       throw new ProtocolError(`the consumer moved its position from ${this.head >>> 0} to ${head >>> 0}, tail=${this.published >>> 0}`);
     }
     this.head = head;
+    this.consumedBytes += moved;
     return true;
   }
 

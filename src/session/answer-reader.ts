@@ -1,3 +1,4 @@
+import { allocateBlock } from '../channel/blocks.js';
 import { PillionError, ProtocolError, RemoteError } from '../errors.js';
 import { copyOut, type PayloadCodec } from '../protocol/codec.js';
 import { Reassembly } from '../protocol/fragments.js';
@@ -5,6 +6,7 @@ import {
   CANCEL,
   CREDIT,
   checkControlLength,
+  checkCredit,
   checkTag,
   END,
   ERROR,
@@ -55,8 +57,9 @@ export interface StreamListener {
 export interface PushListener {
   formatOf(kind: number, index: number): PushFormat | undefined;
   wants(format: PushFormat): boolean;
-  onState(format: PushFormat, bytes: Uint8Array): void;
-  onBroadcast(format: PushFormat, bytes: Uint8Array, hasHeaders: boolean): void;
+  /** `bytes` are null if there were too many. */
+  onState(format: PushFormat, bytes: Uint8Array | null): void;
+  onBroadcast(format: PushFormat, bytes: Uint8Array | null, hasHeaders: boolean): void;
 }
 
 const WHOLE_REPLY = tagOf(REPLY, 0, 0);
@@ -71,12 +74,17 @@ export class AnswerReader {
 
   constructor(maxMessageBytes: number) {
     this.maxMessageBytes = maxMessageBytes;
-    this.reassembly = new Reassembly(maxMessageBytes);
+    this.reassembly = new Reassembly(maxMessageBytes, allocateBlock);
   }
 
   /** Forgets unfinished messages: a new connection begins. */
   reset(): void {
-    this.reassembly = new Reassembly(this.maxMessageBytes);
+    this.reassembly = new Reassembly(this.maxMessageBytes, allocateBlock);
+  }
+
+  /** Forgets what has arrived of an item whose stream is over: the server need not send the rest. */
+  forget(id: number): void {
+    this.reassembly.drop(ITEM, id);
   }
 
   /** No answer has arrived in part. */
@@ -131,9 +139,12 @@ export class AnswerReader {
         listener.onGoodbye();
         break;
       case END:
+        if (this.reassembly.has(ITEM, id) && listener.streams.has(id))
+          throw new ProtocolError('the end of a stream came in the middle of an item');
         listener.streams.onEnd(id);
         break;
       case CREDIT:
+        checkCredit(id, consumer.aux);
         listener.streams.onCredit(id, consumer.aux);
         break;
       case CANCEL:
@@ -195,9 +206,9 @@ export class AnswerReader {
     const isWhole = (flagsOf(consumer.tag) & MORE) === 0 && !this.reassembly.has(kind, id);
     if (isWhole && !pushes.wants(format)) return;
     const message = this.collect(consumer, kind, id);
-    if (message === null || message.bytes === null) return;
+    if (message === null) return;
     if (kind === STATE) pushes.onState(format, message.bytes);
-    else pushes.onBroadcast(format, message.bytes, (flagsOf(consumer.tag) & META) !== 0);
+    else if (pushes.wants(format)) pushes.onBroadcast(format, message.bytes, (flagsOf(consumer.tag) & META) !== 0);
   }
 }
 

@@ -28,6 +28,11 @@ export class Backoff {
     this.closeWatcher();
   }
 
+  /** Connected: there is nothing to watch for. */
+  rest(): void {
+    this.closeWatcher();
+  }
+
   /** Resolves when it is time for the next attempt. */
   wait(): Promise<void> {
     this.openWatcher();

@@ -1,5 +1,6 @@
-import { EVENT, kindOf, targetOf } from '../protocol/frame.js';
+import { CALL, END, EVENT, kindOf, targetOf } from '../protocol/frame.js';
 import type { NameEntry } from '../protocol/names.js';
+import type { Claims, ClaimTarget } from './claims.js';
 import type { ClientMemory } from './client-memory.js';
 import type { FrameWriter } from './frame-writer.js';
 import { type PendingCall, type PendingCalls, timeLeftField } from './pending-calls.js';
@@ -10,6 +11,7 @@ export interface CarryOverOptions {
   pending: PendingCalls;
   streams: { isUntaken(id: number, records: number): boolean };
   writer: FrameWriter;
+  claims: Claims<ClaimTarget>;
   /** The last server may have taken messages beyond its head. */
   mayHaveRead: boolean;
   /** The call was taken by the last server, or nobody knows, and it may not be carried out twice. */
@@ -27,10 +29,11 @@ export function carryOver(
 ): { events: number; isKept(id: number): boolean } {
   const { names, pending, streams, writer, mayHaveRead } = options;
   // Calls whose records are not all in the ring start anew from the queue.
-  const inQueue = new Set(writer.queued.map((message) => message.correlationId));
+  const inQueue = new Set(writer.queued.filter(({ tag }) => kindOf(tag) === CALL).map((message) => message.correlationId));
   const inRing = new Set<number>();
   const { events } = replay(old.outbound, old.producer.cachedHead, old.producer.producerPosition | 0, next.producer, {
     isRedelivery: mayHaveRead,
+    arenas: old.arena !== null && next.arena !== null ? { old: old.arena, next: next.arena } : null,
     isOwnTarget: (tag) => isSentAs(names[targetOf(tag)]?.kind, kindOf(tag)),
     keepCall: (signedId, records) => {
       const id = signedId >>> 0;
@@ -47,15 +50,19 @@ export function carryOver(
       inRing.add(id);
       return true;
     },
+    keepEnd: (signedId) => inRing.has(signedId >>> 0),
   });
+  const isKept = (id: number): boolean => inQueue.has(id) || inRing.has(id);
+  writer.keepOnly(({ tag, correlationId }) => kindOf(tag) !== END || isKept(correlationId));
   writer.useRing(next.producer);
   for (const call of [...pending.values()]) {
-    if (inQueue.has(call.id) || inRing.has(call.id)) continue;
+    if (isKept(call.id)) continue;
     if (call.payload === null) options.onLost(call);
     else writer.queueMessage(call.tag, call.id, timeLeftField(call.deadline - performance.now()), call.payload);
   }
-  old.segment?.close();
-  return { events, isKept: (id) => inQueue.has(id) || inRing.has(id) };
+  old.segment?.closeRings();
+  if (old.arena !== null) options.claims.retire(old.arena);
+  return { events, isKept };
 }
 
 const calledKinds = new Set(['method', 'stream', 'upload', 'duplex']);

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { PillionError } from '../errors.js';
 import type { PayloadCodec } from '../protocol/codec.js';
 import { STATE } from '../protocol/frame.js';
 import { type MessageHeaders, NO_HEADERS, readHeaders } from '../protocol/headers.js';
@@ -18,13 +19,13 @@ export interface StateEvents<T> {
   change: [value: T];
   /** The connection is gone, and with it the certainty that the value is the latest. */
   stale: [];
-  /** A value could not be decoded, or is not what the contract says: the one before it stays. */
+  /** A value could not be decoded, is too long, or is not what the contract says: the one before it stays, and is out of date. */
   invalid: [error: Error];
 }
 
 /**
- * The latest value that the sidecar has set, kept in this process: reading it asks nobody. It changes between turns of the event loop only, so within one turn
- * every read gives the same.
+ * The latest value that the sidecar has set, kept in this process: reading it asks nobody. It changes between turns of the event loop, and while `callSync` or a
+ * `send` that waits for room block; otherwise every read of one turn gives the same.
  */
 export class ClientState<T> extends EventEmitter<StateEvents<T>> {
   private readonly format: PushFormat;
@@ -34,6 +35,8 @@ export class ClientState<T> extends EventEmitter<StateEvents<T>> {
   private isFresh = false;
   private hasReceived = false;
   private isChangeDue = false;
+  /** Has a value been decoded since `change` was told? */
+  private hasChanged = false;
 
   /** Internal: `client.state(name)` gives it. */
   constructor(format: PushFormat) {
@@ -44,12 +47,16 @@ export class ClientState<T> extends EventEmitter<StateEvents<T>> {
 
   /** The latest value, else the contract's default, else undefined. */
   get value(): T | undefined {
-    if (this.bytes !== null) this.decode(this.bytes);
+    this.decode();
     return this.current;
   }
 
-  /** False once the sidecar of the current connection has told its value: until then, and without a connection, the value may be out of date. */
+  /**
+   * False once the sidecar of the current connection has told its value: until then, without a connection, and when the latest value could not be decoded, `value` may be out of
+   * date.
+   */
   get isStale(): boolean {
+    this.decode();
     return !this.isFresh;
   }
 
@@ -58,32 +65,47 @@ export class ClientState<T> extends EventEmitter<StateEvents<T>> {
     return this.hasReceived;
   }
 
-  /** Internal: a value has arrived. */
-  receive(bytes: Uint8Array): void {
+  /** Internal: a value has arrived; null if it was too long. */
+  receive(bytes: Uint8Array | null): void {
+    if (bytes === null) {
+      this.decode();
+      this.fail(new PillionError('ERR_PILLION_TOO_LARGE', `the value of "${this.format.name}" is longer than maxMessageBytes`));
+      return;
+    }
     this.bytes = bytes;
     this.isFresh = true;
     this.hasReceived = true;
-    if (this.isChangeDue || this.listenerCount('change') === 0) return;
+    if (!this.isChangeDue) this.hasChanged = false;
+    if (this.isChangeDue || (this.listenerCount('change') === 0 && this.listenerCount('invalid') === 0)) return;
     this.isChangeDue = true;
     queueMicrotask(() => {
       this.isChangeDue = false;
-      const { bytes: latest } = this;
-      if (latest === null || this.decode(latest)) this.emit('change', this.current as T);
+      this.decode();
+      if (!this.hasChanged) return;
+      this.hasChanged = false;
+      this.emit('change', this.current as T);
     });
   }
 
-  private decode(bytes: Uint8Array): boolean {
+  private decode(): void {
+    const { bytes } = this;
+    if (bytes === null) return;
     this.bytes = null;
     const { codec, check } = this.format;
     try {
       const value = codec.decodeOwned(bytes);
       this.current = (check === undefined ? value : check(value)) as T;
-      return true;
+      this.hasChanged = true;
     } catch (error) {
-      // A read must not call listeners.
-      if (this.listenerCount('invalid') > 0) queueMicrotask(() => this.emit('invalid', error as Error));
-      return false;
+      this.fail(error as Error);
     }
+  }
+
+  private fail(error: Error): void {
+    this.bytes = null;
+    this.isFresh = false;
+    // A read must not call listeners.
+    if (this.listenerCount('invalid') > 0) queueMicrotask(() => this.emit('invalid', error));
   }
 
   /** Internal: the connection is gone. */
@@ -139,7 +161,7 @@ export class ClientPushes {
     return format.kind === 'state' || (this.listeners.get(format.name)?.size ?? 0) > 0;
   }
 
-  onState(format: PushFormat, bytes: Uint8Array): void {
+  onState(format: PushFormat, bytes: Uint8Array | null): void {
     this.statesReceived++;
     this.states.get(format.name)?.receive(bytes);
   }
@@ -162,7 +184,10 @@ export class ClientPushes {
       this.broadcastsFailed++;
       return;
     }
-    for (const listener of [...(this.listeners.get(format.name) ?? [])]) {
+    const listeners = this.listeners.get(format.name) ?? new Set();
+    for (const listener of [...listeners]) {
+      // One of those before may have ended it.
+      if (!listeners.has(listener)) continue;
       try {
         listener(payload, info);
       } catch (error) {

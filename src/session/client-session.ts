@@ -1,13 +1,14 @@
 import type { Channel } from '../channel/channel.js';
 import { PillionError, ProtocolError } from '../errors.js';
 import { copyOut, type PayloadCodec } from '../protocol/codec.js';
-import { CALL, CANCEL, kindOf, PONG, tagOf } from '../protocol/frame.js';
+import { CALL, CANCEL, END, kindOf, PONG, tagOf } from '../protocol/frame.js';
 import type { RingConsumer } from '../ring/consumer.js';
 import { privateCopy } from '../ring/copy.js';
 import type { RingProducer } from '../ring/producer.js';
 import { newClientCounters } from '../stats.js';
 import { type AnswerListener, AnswerReader } from './answer-reader.js';
 import { carryOver } from './carry-over.js';
+import { type ClaimHost, Claims } from './claims.js';
 import { type ClientMemory, createMemory, privateMemory } from './client-memory.js';
 import { ClientPushes } from './client-pushes.js';
 import { ClientStreams } from './client-streams.js';
@@ -29,6 +30,10 @@ export interface SessionOptions extends ConnectorOptions {
   maxMessageBytes: number;
   /** Bytes in the ring above which `drain` is told. */
   highWaterMark: number;
+  /** 0: claims are private memory. */
+  arenaBytes: number;
+  /** Are views of claims made unusable when the claim is over? */
+  checksViews: boolean;
 }
 
 /** Answers to pings that may wait for space, besides the calls that do. */
@@ -50,7 +55,7 @@ const noop = (): void => {};
  * One client's side of the conversation over however many connections it takes. Messages go into the ring whether or not a server is there; what a dead server
  * has not released goes into the ring of the next connection.
  */
-export class ClientSession implements ConnectorHost, AnswerListener {
+export class ClientSession implements ConnectorHost, AnswerListener, ClaimHost<Target> {
   readonly counters = newClientCounters();
   connection: Connection | null = null;
   isClosed = false;
@@ -67,6 +72,7 @@ export class ClientSession implements ConnectorHost, AnswerListener {
   readonly pushes = new ClientPushes();
   private readonly answers: AnswerReader;
   private readonly inline: InlineWait;
+  readonly claims: Claims<Target>;
   memory: ClientMemory;
   /** The server said GOODBYE, its last word: what lies beyond its head it has never taken. */
   private isLeftInOrder = false;
@@ -87,13 +93,14 @@ export class ClientSession implements ConnectorHost, AnswerListener {
     this.events = new EventSender(this, options.highWaterMark);
     this.streams = new ClientStreams(this);
     this.inline = new InlineWait(options.addon, options.maySpin);
+    this.claims = new Claims(this, options.checksViews);
     this.connector = new Connector(options, this);
     void this.connector.connect();
   }
 
   private createMemory(): ClientMemory {
-    const { isSocketWanted, addon, noShmReason, ringBytes } = this.options;
-    return isSocketWanted ? privateMemory(undefined, ringBytes) : createMemory(addon, noShmReason, ringBytes);
+    const { isSocketWanted, addon, noShmReason, ringBytes, arenaBytes } = this.options;
+    return isSocketWanted ? privateMemory(undefined, ringBytes, arenaBytes) : createMemory(addon, noShmReason, ringBytes, arenaBytes);
   }
 
   // --- sending --------------------------------------------------------------------------------------------------
@@ -117,16 +124,36 @@ export class ClientSession implements ConnectorHost, AnswerListener {
 
   /** Runs `send` with one store of the producer position, and one look at the sidecar, for all that it writes. */
   batch<R>(send: () => R): R {
-    const { counters, streams } = this;
-    const before = counters.callsSent + streams.size;
+    if (this.isClosed) return send();
     this.writer.beginBatch();
     try {
       return send();
     } finally {
-      this.writer.endBatch();
       // Calls are waited for; events can wait for a sidecar that dozes.
-      if (counters.callsSent + streams.size !== before) this.channel?.announce();
-      else this.channel?.announceEvents();
+      if (this.writer.endBatch()) this.channel?.announce();
+      if (!this.writer.isBatching) this.events.announceBatch();
+    }
+  }
+
+  /** ClaimHost. */
+  checkEvent(target: Target, length: number): void {
+    this.checkLength(length, target);
+    if (this.memory.arena === null) this.writer.checkEventLength(length);
+  }
+
+  writeEvent(target: Target, bytes: Uint8Array, sequence: number): boolean {
+    return this.writer.tryWriteEvent(target.tag, sequence, target.codec.encode(bytes));
+  }
+
+  acceptEvent(target: Target, write: (sequence: number) => boolean): boolean {
+    return this.events.accept(target, write);
+  }
+
+  refreshHead(): void {
+    try {
+      this.memory.producer.refreshHead();
+    } catch (error) {
+      this.dropConnectionOn(error);
     }
   }
 
@@ -168,6 +195,18 @@ export class ClientSession implements ConnectorHost, AnswerListener {
 
   onStreamsChanged(): void {
     this.updateWaits();
+  }
+
+  onStreamOver(id: number): void {
+    this.answers.forget(id);
+    this.updateWaits();
+  }
+
+  /** ClientStreamsHost: the connection ends, but not in the middle of what is being done with it. */
+  onFault(error: unknown): void {
+    const channel = this.connection?.channel;
+    if (channel === undefined) throw error;
+    queueMicrotask(() => this.onHangup(channel, error as Error));
   }
 
   /** Encodes and writes, or queues, a call. Returns its id. */
@@ -284,7 +323,7 @@ export class ClientSession implements ConnectorHost, AnswerListener {
     });
     while (this.pending.has(id)) {
       const left = deadline - performance.now();
-      const state = this.readOrWait(channel, left);
+      const state = this.readOrWaitFor(id, channel, left);
       if (state === 1) continue;
       const call = this.pending.take(id);
       if (call === undefined) break;
@@ -296,13 +335,34 @@ export class ClientSession implements ConnectorHost, AnswerListener {
     return outcome.value;
   }
 
-  /** One step of a blocking wait: reads what is there, else waits. Result as of Channel.wait. */
-  readOrWait(channel: Channel, leftMs: number): 1 | 0 | -1 {
+  /** One step of callSync. A wait that is not possible takes the call back. */
+  private readOrWaitFor(id: number, channel: Channel, leftMs: number): 1 | 0 | -1 {
     try {
+      return this.readOrWait(channel, leftMs, false);
+    } catch (error) {
+      const call = this.pending.take(id);
+      if (call !== undefined) this.cancel(call);
+      throw error;
+    }
+  }
+
+  /** EventSenderHost. */
+  readOrAwaitSpace(channel: Channel, leftMs: number): 1 | 0 | -1 {
+    return this.readOrWait(channel, leftMs, true);
+  }
+
+  /** One step of a blocking wait: reads what is there, else waits. Result as of Channel.wait. */
+  private readOrWait(channel: Channel, leftMs: number, isForSpace: boolean): 1 | 0 | -1 {
+    try {
+      const { cachedHead } = this.memory.producer;
       this.writer.pump();
       this.checkFlushed();
       if (this.read(channel)) return 1;
-      return leftMs > 0 ? channel.wait(Math.min(leftMs, 2 ** 30)) : 0;
+      if (isForSpace) {
+        if (this.memory.producer.cachedHead !== cachedHead) return 1;
+        channel.waitForSpace('message');
+      }
+      return leftMs > 0 ? channel.wait(Math.min(leftMs, 2 ** 30), isForSpace) : 0;
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.onHangup(channel, error);
@@ -446,7 +506,12 @@ export class ClientSession implements ConnectorHost, AnswerListener {
   /** Tells the channel what is waited for, and the process whether it may end. */
   private updateWaits(): void {
     const isWaiting = this.pending.size > 0 || this.flushWaiters.size > 0 || this.streams.size > 0;
-    const isAlive = isWaiting || this.readyWaiters.size > 0 || this.events.isWaiting;
+    const isAlive =
+      this.pending.size > 0 ||
+      this.flushWaiters.size > 0 ||
+      this.streams.referencedCount > 0 ||
+      this.readyWaiters.size > 0 ||
+      this.events.isWaiting;
     const channel = this.connection?.channel;
     if (channel !== undefined) {
       channel.waitForSpace(this.writer.hasQueue ? 'message' : this.flushWaiters.size > 0 || this.writer.wantsSpace ? 'flush' : 'no');
@@ -482,7 +547,7 @@ export class ClientSession implements ConnectorHost, AnswerListener {
   }
 
   moveToPrivateMemory(reason: string): void {
-    this.renewMemory(privateMemory(reason, this.options.ringBytes), false);
+    this.renewMemory(privateMemory(reason, this.options.ringBytes, this.options.arenaBytes), false);
   }
 
   /** The server is gone. What it had answered is still read; what it had not released goes to the next one. */
@@ -519,12 +584,13 @@ export class ClientSession implements ConnectorHost, AnswerListener {
     }
     this.memory = next;
     // Everything else in the queue belongs to a conversation that is over.
-    this.writer.keepOnly((message) => kindOf(message.tag) === CALL);
+    this.writer.keepOnly(({ tag }) => kindOf(tag) === CALL || kindOf(tag) === END);
     const { events, isKept } = carryOver(old, next, {
       names: this.options.hello.names,
       pending: this.pending,
       streams: this.streams,
       writer: this.writer,
+      claims: this.claims,
       mayHaveRead,
       onLost: (call) => {
         this.pending.take(call.id);
@@ -535,6 +601,8 @@ export class ClientSession implements ConnectorHost, AnswerListener {
     if (this.counters.connections > 0) this.counters.eventsReplayed += events;
     this.streams.failAll(streamDiedError, isKept);
     this.flushWaiters.moveTo(next.producer.producerPosition | 0);
+    // What the old server had released is room for those who wait, whether or not there is a new one.
+    this.writer.pump();
   }
 
   // --- end ------------------------------------------------------------------------------------------------------
@@ -551,11 +619,13 @@ export class ClientSession implements ConnectorHost, AnswerListener {
       connection.channel.close();
     }
     this.events.close(error);
+    this.pushes.onDisconnect();
     this.streams.failAll(() => error);
     this.pending.rejectAll(() => error);
     this.readyWaiters.settleAll(error);
     this.flushWaiters.settleAll(error);
     this.memory.segment?.close();
+    this.claims.close();
   }
 
   /** Why there is no connection, as far as is known. */
@@ -569,6 +639,12 @@ export class ClientSession implements ConnectorHost, AnswerListener {
 
   get doorbells(): number {
     return this.counters.doorbells + (this.connection?.channel.doorbellCount ?? 0);
+  }
+
+  get arenaUsedBytes(): number {
+    if (this.isClosed) return 0;
+    this.claims.reclaim();
+    return this.memory.arena?.usedBytes ?? 0;
   }
 
   get bufferedBytes(): number {

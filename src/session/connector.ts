@@ -15,6 +15,8 @@ export interface ConnectorOptions extends PeerRules {
   addon: NativeAddon | null;
   ringBytes: RingBytes;
   handshakeTimeoutMs: number;
+  /** The memfd of the client's counters, the same for all its connections; -1 for none. */
+  counterDescriptor: number;
   /** Everything of HELLO that does not depend on the connection. */
   hello: Omit<Hello, 'transports' | 'noShmReason'>;
 }
@@ -25,6 +27,8 @@ export interface Connection {
   readonly peer: Peer;
   /** Why it runs over the socket, if shared memory was wanted. */
   readonly fallbackReason: string | undefined;
+  /** Why the server does not read the counters. */
+  readonly noCountersReason: string | undefined;
 }
 
 /** Whose memory is offered, and who is told. */
@@ -105,6 +109,7 @@ export class Connector {
         return false;
       }
       this.lastError = null;
+      this.backoff.rest();
       this.connectedAt = performance.now();
       host.onConnected(this.open(dialed));
       return true;
@@ -119,18 +124,20 @@ export class Connector {
 
   private open({ stream, welcome, peer }: Dialed): Connection {
     const { host, options } = this;
+    const { noCountersReason } = welcome;
     if (welcome.transport === 'socket') {
       if (host.memory.segment !== null) host.moveToPrivateMemory(welcome.reason ?? 'the server chose the socket');
-      const { outbound, producer, noShmReason } = host.memory;
-      const channel = new SocketChannel(stream.intoSocket(), { memory: outbound, producer }, options.ringBytes[1], false);
-      return { channel, peer, fallbackReason: noShmReason ?? welcome.reason };
+      const { outbound, producer, noShmReason, arena } = host.memory;
+      const outbox = { memory: outbound, producer, arena: arena?.bytes ?? null };
+      const channel = new SocketChannel(stream.intoSocket(), outbox, { ringBytes: options.ringBytes[1], arenaBytes: 0 }, false);
+      return { channel, peer, fallbackReason: noShmReason ?? welcome.reason, noCountersReason };
     }
     const { addon } = options;
     const { segment, producer, inbound } = host.memory;
     if (addon === null || segment === null || inbound === null)
       throw new PillionError('ERR_PILLION_PROTOCOL', 'the server chose what was not offered');
     const channel = new ShmChannel(addon, (stream as NativeHandshakeStream).intoNative(), segment, producer, inbound, 1);
-    return { channel, peer, fallbackReason: undefined };
+    return { channel, peer, fallbackReason: undefined, noCountersReason };
   }
 
   /** Should waiting for a connection keep the process alive? */

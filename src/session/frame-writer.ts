@@ -52,6 +52,7 @@ export class FrameWriter {
   private waiters: (() => void)[] = [];
   private isPumping = false;
   private batchDepth = 0;
+  private isBatchUrgent = false;
   private readonly onQueue: (isBlocked: boolean) => void;
 
   /** `onQueue` is told whether anything waits for space whenever that may have changed. */
@@ -82,6 +83,16 @@ export class FrameWriter {
     return this.hasQueue || this.waiters.length > 0;
   }
 
+  /** Does a message of one record, or a control frame, wait for space? Then the peer does not read fast enough; of large messages that says nothing. */
+  get hasSmallQueue(): boolean {
+    return this.small.length > 0 || this.control.length > 0;
+  }
+
+  /** Messages whose fragments are being written, or wait for it. */
+  get largeCount(): number {
+    return this.large.length;
+  }
+
   /** The longest payload that is one record. */
   get maxRecordPayload(): number {
     return this.producer.maxPayload;
@@ -101,12 +112,23 @@ export class FrameWriter {
     this.batchDepth++;
   }
 
-  endBatch(): void {
-    if (--this.batchDepth === 0) this.producer.publish();
+  /** True: this was the outermost one, and something is in it that the peer must be woken for. */
+  endBatch(): boolean {
+    if (--this.batchDepth > 0) return false;
+    this.producer.publish();
+    const { isBatchUrgent } = this;
+    this.isBatchUrgent = false;
+    return isBatchUrgent;
   }
 
   get isBatching(): boolean {
     return this.batchDepth > 0;
+  }
+
+  /** A frame other than an event was written. */
+  private announce(): void {
+    if (this.batchDepth === 0) this.channel?.announce();
+    else this.isBatchUrgent = true;
   }
 
   private publish(): void {
@@ -136,13 +158,8 @@ export class FrameWriter {
     const { producer } = this;
     const length = payload.end - payload.start;
     if (length <= producer.maxPayload) return this.tryWrite(tag, sequence, 0, payload);
-    const recordBytes = fragmentedLength(length, producer.maxPayload);
-    if (recordBytes > producer.capacity) {
-      throw new PillionError(
-        'ERR_PILLION_TOO_LARGE',
-        `an event of ${length} bytes does not fit a ring of ${producer.capacity} bytes, where it must stay until it is handled: raise ringBytes.toServer, or use a method`,
-      );
-    }
+    this.checkEventLength(length);
+    const recordBytes = recordBytesOf(length, producer.maxPayload);
     if (this.batchDepth > 0 && !producer.hasSpace(recordBytes)) producer.publish();
     if (!producer.hasSpace(recordBytes)) return false;
     let offset = 0;
@@ -151,23 +168,29 @@ export class FrameWriter {
     return true;
   }
 
+  /** Throws if an event of so many bytes can never be written. */
+  checkEventLength(length: number): void {
+    const { producer } = this;
+    if (recordBytesOf(length, producer.maxPayload) <= producer.capacity) return;
+    throw new PillionError(
+      'ERR_PILLION_TOO_LARGE',
+      `an event of ${length} bytes does not fit a ring of ${producer.capacity} bytes, where it must stay until it is handled: raise ringBytes.toServer, or use a method`,
+    );
+  }
+
   /**
    * A message of any size, now or as soon as there is space. A payload that has to wait is copied unless it is stable. True: all of it is in the ring. False: `onWritten`
    * will tell.
    */
   write(tag: number, correlationId: number, aux: number, payload: Encoded, onWritten: (() => void) | null = null): boolean {
     const length = payload.end - payload.start;
-    if (this.canWriteNow && length <= this.producer.maxPayload && this.tryWrite(tag, correlationId, aux, payload)) {
-      if (this.batchDepth === 0) this.channel?.announce();
+    // A message of one record must not overtake another one. Large messages are overtaken on purpose.
+    if (!this.hasSmallQueue && length <= this.producer.maxPayload && this.tryWrite(tag, correlationId, aux, payload)) {
+      this.announce();
       return true;
     }
     const { bytes, start, end, isStable } = payload;
     return this.queueMessage(tag, correlationId, aux, isStable ? bytes.subarray(start, end) : privateCopy(bytes, start, end), onWritten);
-  }
-
-  /** A message of one record would not overtake another one. Large messages are overtaken on purpose. */
-  private get canWriteNow(): boolean {
-    return this.small.length === 0 && this.control.length === 0;
   }
 
   /** The same for bytes that nobody else will change. */
@@ -184,7 +207,7 @@ export class FrameWriter {
   /** A frame that keeps the conversation going: before everything that waits. */
   writeControl(tag: number, correlationId: number, aux: number, payload: Encoded = NOTHING): void {
     if (this.control.length === 0 && this.tryWrite(tag, correlationId, aux, payload)) {
-      if (this.batchDepth === 0) this.channel?.announce();
+      this.announce();
       return;
     }
     const bytes = privateCopy(payload.bytes, payload.start, payload.end);
@@ -193,7 +216,7 @@ export class FrameWriter {
     this.pump();
   }
 
-  /** Calls back, once, when there is space and nothing waits for it. */
+  /** Calls back, once, when there may be space and nothing small waits for it. */
   whenFree(callback: () => void): void {
     this.waiters.push(callback);
     this.onQueue(true);
@@ -206,6 +229,7 @@ export class FrameWriter {
       if (index < 0) continue;
       const [message] = lane.splice(index, 1) as [QueuedMessage];
       this.queuedBytes -= alignedLength(message.bytes.length);
+      this.onQueue(this.wantsSpace);
       return message.offset === 0;
     }
     return false;
@@ -228,11 +252,13 @@ export class FrameWriter {
     if (this.isPumping || !this.wantsSpace) return;
     this.isPumping = true;
     try {
-      const isFree = this.pumpLanes();
-      if (isFree && this.waiters.length > 0) {
+      this.pumpLanes();
+      if (!this.hasSmallQueue && this.waiters.length > 0) {
         const waiters = this.waiters;
         this.waiters = [];
         for (const waiter of waiters) waiter();
+        // What they wrote in fragments is in the queue; nobody else would begin it.
+        this.pumpLanes();
       }
     } finally {
       this.isPumping = false;
@@ -240,20 +266,19 @@ export class FrameWriter {
     this.onQueue(this.wantsSpace);
   }
 
-  /** True: nothing waits any more. */
-  private pumpLanes(): boolean {
+  private pumpLanes(): void {
     const { producer } = this;
     let waits = 0;
     for (;;) {
-      if (!this.pumpLane(this.control) || !this.pumpLane(this.small)) return false;
+      if (!this.pumpLane(this.control) || !this.pumpLane(this.small)) return;
       const message = this.large[0];
-      if (message === undefined) return true;
+      if (message === undefined) return;
       const { bytes } = message;
       const needed =
         alignedLength(Math.min(bytes.length - message.offset, producer.maxPayload)) + Math.min(RESERVED_BYTES, producer.capacity / 8);
       // While the peer copies fragments out, waiting here is cheaper than a turn of the event loop for each; within bounds.
       while (!producer.hasSpace(needed)) {
-        if (++waits > MAX_WAITS_PER_PUMP || !this.channel?.spinForSpace()) return false;
+        if (++waits > MAX_WAITS_PER_PUMP || !this.channel?.spinForSpace()) return;
       }
       message.offset += this.commitFragment(
         message.tag,
@@ -315,8 +340,9 @@ export class FrameWriter {
   }
 }
 
-/** Ring bytes of a message that is cut into fragments. */
-function fragmentedLength(length: number, maxPayload: number): number {
+/** Ring bytes of a message, in however many fragments. */
+export function recordBytesOf(length: number, maxPayload: number): number {
+  if (length <= maxPayload) return alignedLength(length);
   const whole = Math.floor(length / maxPayload);
   const rest = length % maxPayload;
   return whole * alignedLength(maxPayload) + (rest > 0 ? alignedLength(rest) : 0);

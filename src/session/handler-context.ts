@@ -1,5 +1,7 @@
 import type { Peer } from '../channel/peer.js';
+import { PillionError } from '../errors.js';
 import { type MessageHeaders, NO_HEADERS } from '../protocol/headers.js';
+import { type EventContext, type Lender, OVER, type Retainable, type Stay } from './borrow.js';
 
 /** What a handler is told besides the payload. */
 export interface HandlerContext {
@@ -19,7 +21,7 @@ export interface HandlerContext {
   readonly headers: MessageHeaders;
 }
 
-export class Context implements HandlerContext {
+export class Context implements EventContext, Retainable {
   readonly peer: Peer;
   readonly clientId: string;
   readonly redelivered: boolean;
@@ -27,6 +29,8 @@ export class Context implements HandlerContext {
   readonly timeoutMs: number;
   /** Set before anybody sees this. On the prototype unless there are some: a field more is felt in a handler that does little else. */
   declare headers: MessageHeaders;
+  stay: Stay | null = null;
+  private readonly lender: Lender | null;
   private controller: AbortController | null = null;
   private reason: unknown = null;
 
@@ -34,12 +38,14 @@ export class Context implements HandlerContext {
     Context.prototype.headers = NO_HEADERS;
   }
 
-  constructor(peer: Peer, clientId: string, redelivered: boolean, sequence: number, timeoutMs: number) {
+  /** `lender`: null for a call. */
+  constructor(peer: Peer, clientId: string, redelivered: boolean, sequence: number, timeoutMs: number, lender: Lender | null) {
     this.peer = peer;
     this.clientId = clientId;
     this.redelivered = redelivered;
     this.sequence = sequence;
     this.timeoutMs = timeoutMs;
+    this.lender = lender;
   }
 
   // An AbortController costs more than a whole call, and most handlers never look.
@@ -49,6 +55,18 @@ export class Context implements HandlerContext {
       if (this.reason !== null) this.controller.abort(this.reason);
     }
     return this.controller.signal;
+  }
+
+  retain(): () => void {
+    if (this.lender === null) throw new PillionError('ERR_PILLION_INVALID_ARGUMENT', 'a call cannot be retained: its answer ends it');
+    return this.lender.retain(this, this.retain);
+  }
+
+  /** The handler of an event is done. True if the event is. */
+  finish(): boolean {
+    if (this.stay !== null) return this.stay.finish();
+    this.stay = OVER;
+    return true;
   }
 
   abort(reason: Error): void {

@@ -1,4 +1,6 @@
+import type { Readable } from 'node:stream';
 import { ProtocolError } from '../errors.js';
+import { ItemReadable } from '../streams/readable.js';
 
 /** What a receiver tells its session. */
 export interface ItemReceiverHost {
@@ -10,7 +12,7 @@ export interface ItemReceiverHost {
 
 /**
  * One direction of a stream at its reader: an async iterable of items in the order in which they were sent. Leaving the loop, or `return()`, tells the producer to stop. Holds at most
- * the window's worth of items that were not read yet. Can be read once.
+ * the window's worth of items that were not read yet. Can be read once: with `for await`, `Readable.from`, `ReadableStream.from`, or as what `toReadable` makes of it.
  */
 export class ItemReceiver<T> implements AsyncIterableIterator<T> {
   private readonly host: ItemReceiverHost;
@@ -25,12 +27,26 @@ export class ItemReceiver<T> implements AsyncIterableIterator<T> {
   private waiting: { resolve(result: IteratorResult<T>): void; reject(error: unknown): void }[] = [];
   private isEnded = false;
   private error: { reason: unknown } | null = null;
+  /** Internal. Has anybody begun to read? */
+  isRead = false;
+  /** Internal. Why the items end, if not in order; whether or not the reader was told. */
+  failure: { reason: unknown } | null = null;
+  /** Internal. Told when no item follows those that have arrived. */
+  onEnd: (() => void) | null = null;
+  /** Internal. Are the items bytes, which may be cut and joined at will? */
+  readonly isBytes: boolean;
 
   /** `window`: bytes that the producer may send at first. */
-  constructor(window: number, host: ItemReceiverHost) {
+  constructor(window: number, host: ItemReceiverHost, isBytes = false) {
     this.window = window;
     this.granted = window;
     this.host = host;
+    this.isBytes = isBytes;
+  }
+
+  /** Internal. Has everything been read, and does nothing follow? */
+  get isOver(): boolean {
+    return this.isEnded && this.items.length === this.first;
   }
 
   /** The first frame of an item has arrived. */
@@ -59,8 +75,9 @@ export class ItemReceiver<T> implements AsyncIterableIterator<T> {
   end(error: { reason: unknown } | null): void {
     if (this.isEnded) return;
     this.isEnded = true;
-    this.error = error;
+    this.error = this.failure = error;
     if (this.items.length === this.first) this.settleWaiting();
+    this.onEnd?.();
   }
 
   private settleWaiting(): void {
@@ -86,6 +103,7 @@ export class ItemReceiver<T> implements AsyncIterableIterator<T> {
   }
 
   next(): Promise<IteratorResult<T>> {
+    this.isRead = true;
     const { items, first } = this;
     if (first < items.length) {
       const value = items[first] as T;
@@ -110,6 +128,7 @@ export class ItemReceiver<T> implements AsyncIterableIterator<T> {
 
   /** Stops: the producer is told at once, and what has arrived is thrown away. */
   return(): Promise<IteratorResult<T>> {
+    this.isRead = true;
     this.cancel(null);
     return Promise.resolve({ value: undefined, done: true });
   }
@@ -126,9 +145,19 @@ export class ItemReceiver<T> implements AsyncIterableIterator<T> {
     this.error = error;
     if (this.isEnded) return;
     this.isEnded = true;
+    this.failure = error;
     this.settleWaiting();
     this.host.onCancel(error?.reason);
     this.giveBack(unread);
+    this.onEnd?.();
+  }
+
+  /**
+   * The items as a Node stream: of bytes if their codec is `raw`, of objects otherwise. Destroying it stops the producer at once. What had arrived before an error is read before the
+   * error is told.
+   */
+  toReadable(): Readable {
+    return new ItemReadable(this);
   }
 
   [Symbol.asyncIterator](): this {

@@ -2,11 +2,15 @@ import { PillionError, ProtocolError } from '../errors.js';
 import type { PayloadCodec } from '../protocol/codec.js';
 import { ITEM, tagOf } from '../protocol/frame.js';
 import { alignedLength } from '../ring/layout.js';
+import { openSource, type Source } from '../streams/source.js';
 import type { FrameWriter } from './frame-writer.js';
 
 const itemTag = tagOf(ITEM, 0, 0);
 /** Beyond this a grant is nonsense: more than any ring or window. */
 const MAX_CREDIT = 2 ** 31 - 1;
+/** Of a stream of bytes, whose sender chooses how to cut them. */
+const MAX_PIECE_BYTES = 64 * 1024;
+const MIN_PIECE_BYTES = 256;
 
 /** How the items of one direction become bytes, and how long they may be. */
 export interface ItemFormat {
@@ -24,8 +28,10 @@ export interface ItemFormat {
 export class ItemSender {
   isClosed = false;
   private credit: number;
+  /** The most that the reader has granted at once: about its window. */
+  private window: number;
   private isWriting = false;
-  private wake: (() => void) | null = null;
+  private waiting: (() => void)[] = [];
   private readonly writer: FrameWriter;
   private readonly id: number;
   private readonly format: ItemFormat;
@@ -36,12 +42,25 @@ export class ItemSender {
   };
   /** Told once when nobody wants items any more. */
   onClose: (() => void) | null = null;
+  /** Told when the connection turns out to be broken by what `send` finds. */
+  onFault: ((error: unknown) => void) | null = null;
 
   constructor(writer: FrameWriter, id: number, format: ItemFormat, credit: number) {
     this.writer = writer;
     this.id = id;
     this.format = format;
-    this.credit = credit;
+    this.credit = this.window = credit;
+  }
+
+  /** Are the items bytes, which may be cut and joined at will? */
+  get isBytes(): boolean {
+    return this.format.codec.name === 'raw';
+  }
+
+  /** How many bytes make a good item now: one record, of which the reader's window has room for two. */
+  get pieceBytes(): number {
+    const ofWindow = Math.max(this.window >> 1, MIN_PIECE_BYTES);
+    return Math.min(ofWindow, MAX_PIECE_BYTES, this.writer.maxRecordPayload, this.format.maxMessageBytes);
   }
 
   /** Nothing is sent before `onWritten` says that what goes before it is in the ring. */
@@ -54,28 +73,37 @@ export class ItemSender {
     return this.credit > 0 && !this.isWriting && !this.isClosed;
   }
 
-  /** Resolves when an item may be sent, or none any more. One waiter at a time. */
+  /** Are the items sent so far in the ring, so that nothing refers to their bytes any more? */
+  get isSettled(): boolean {
+    return !this.isWriting || this.isClosed;
+  }
+
+  /** Resolves when there is something new: an item may be sent, or none any more, or `nudge` was called. */
   ready(): Promise<void> {
-    if (this.isReady || this.isClosed) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.wake = resolve;
-    });
+    return this.isReady || this.isClosed ? Promise.resolve() : this.change();
   }
 
   /** Resolves when the items sent so far are in the ring, so that what follows cannot overtake them. */
   async settled(): Promise<void> {
-    while (this.isWriting && !this.isClosed) {
-      await new Promise<void>((resolve) => {
-        this.wake = resolve;
-      });
-    }
+    while (!this.isSettled) await this.change();
+  }
+
+  private change(): Promise<void> {
+    return new Promise((resolve) => {
+      this.waiting.push(resolve);
+    });
   }
 
   private wakeUp(): void {
     if (this.isWriting && !this.isClosed) return;
-    const { wake } = this;
-    this.wake = null;
-    wake?.();
+    this.nudge();
+  }
+
+  /** Whoever waits looks again. */
+  nudge(): void {
+    const { waiting } = this;
+    this.waiting = [];
+    for (const wake of waiting) wake();
   }
 
   /** The reader granted more. */
@@ -84,6 +112,7 @@ export class ItemSender {
       throw new ProtocolError(`stream ${this.id} was granted ${bytes >>> 0} bytes on top of ${this.credit}, which cannot be`);
     }
     this.credit += bytes;
+    if (this.credit > this.window) this.window = this.credit;
     this.wakeUp();
   }
 
@@ -99,7 +128,12 @@ export class ItemSender {
       );
     }
     this.credit -= alignedLength(length);
-    if (!this.writer.write(itemTag, this.id, 0, payload, this.onWritten)) this.isWriting = true;
+    try {
+      if (!this.writer.write(itemTag, this.id, 0, payload, this.onWritten)) this.isWriting = true;
+    } catch (error) {
+      this.onFault?.(error);
+      throw error;
+    }
   }
 
   /** Nobody reads any more. */
@@ -111,26 +145,21 @@ export class ItemSender {
   }
 }
 
-type Source = Iterable<unknown> | AsyncIterable<unknown>;
-
-/** Can this be sent item by item? */
-export function isSource(value: unknown): value is Source {
-  if (typeof value !== 'object' || value === null) return false;
-  return Symbol.asyncIterator in value || Symbol.iterator in value;
-}
-
 /**
- * Sends what `source` yields, each item when the reader has room for it. Resolves to true at the source's end; to false when the sender was closed first, the source's
- * `return` having been called at that moment. Rejects with what the source throws.
+ * Sends what `source` yields, each item when the reader has room for it. Resolves to true at the source's end; to false when the sender was closed first, the source
+ * having been told to stop at that moment. Rejects with what the source throws.
  */
 export async function sendAll(source: Source, sender: ItemSender): Promise<boolean> {
-  const isAsync = Symbol.asyncIterator in source;
-  const iterator = isAsync ? (source as AsyncIterable<unknown>)[Symbol.asyncIterator]() : (source as Iterable<unknown>)[Symbol.iterator]();
+  const failures: unknown[] = [];
+  const opened = openSource(source, (error) => {
+    failures.push(error);
+    sender.nudge();
+  });
   let isFinished = false;
   const stop = (): void => {
     if (isFinished) return;
     isFinished = true;
-    void endIterator(iterator);
+    opened.stop();
   };
   if (sender.isClosed) stop();
   sender.onClose = stop;
@@ -139,9 +168,10 @@ export async function sendAll(source: Source, sender: ItemSender): Promise<boole
       // An item is only asked for when it can be sent, so a slow reader slows the source.
       while (!sender.isReady) {
         if (sender.isClosed) return false;
+        if (failures.length > 0) throw failures[0];
         await sender.ready();
       }
-      const result = isAsync ? await iterator.next() : (iterator as Iterator<unknown>).next();
+      const result = opened.isAsync ? await opened.next() : (opened.next() as IteratorResult<unknown>);
       if (sender.isClosed) return false;
       if (result.done) {
         isFinished = true;
@@ -151,18 +181,11 @@ export async function sendAll(source: Source, sender: ItemSender): Promise<boole
       sender.send(result.value);
     }
   } catch (error) {
+    // Told to stop, a source may fail as well: nobody wants to know.
+    if (sender.isClosed) return false;
     stop();
     throw error;
   } finally {
     sender.onClose = null;
-  }
-}
-
-/** Whatever a source does when it is told to stop is its own affair. */
-async function endIterator(iterator: Iterator<unknown> | AsyncIterator<unknown>): Promise<void> {
-  try {
-    await iterator.return?.();
-  } catch {
-    // The reader is gone: nobody is left to be told.
   }
 }

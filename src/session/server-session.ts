@@ -1,4 +1,6 @@
+import { allocateBlock } from '../channel/blocks.js';
 import type { Channel } from '../channel/channel.js';
+import type { LentPayload } from '../channel/loans.js';
 import type { Peer } from '../channel/peer.js';
 import { debug, type HandleMessage, handling } from '../diagnostics.js';
 import { PillionError, ProtocolError } from '../errors.js';
@@ -9,6 +11,7 @@ import {
   CANCEL,
   CREDIT,
   checkControlLength,
+  checkCredit,
   checkTag,
   END,
   ERROR,
@@ -18,6 +21,7 @@ import {
   GOODBYE,
   ITEM,
   kindOf,
+  LOAN,
   META,
   MORE,
   PING,
@@ -29,9 +33,11 @@ import {
 } from '../protocol/frame.js';
 import { readHeaders } from '../protocol/headers.js';
 import type { RingConsumer } from '../ring/consumer.js';
+import { alignedLength } from '../ring/layout.js';
 import type { newServerCounters } from '../stats.js';
 import { isThenable, settleWith } from '../thenable.js';
 import { parseError } from './answer-reader.js';
+import { Lender, type Stay } from './borrow.js';
 import { FrameWriter, NOTHING, stable } from './frame-writer.js';
 import { Context, type HandlerContext } from './handler-context.js';
 import { errorPayload } from './handler-result.js';
@@ -43,6 +49,14 @@ import { type Opening, ServerStreams } from './server-streams.js';
 
 /** Records handled before the ring's space is given back and others get their turn. */
 const BATCH = 256;
+
+interface LendingRoute extends Route {
+  readonly lender: Lender;
+}
+
+function isLent(message: Reassembled | LentPayload | null): message is LentPayload {
+  return message !== null && 'isPrivate' in message;
+}
 
 /** Kinds of names that no client may call. */
 const uncalledKinds = new Set(['event', 'state', 'broadcast']);
@@ -71,10 +85,13 @@ export interface ServerSessionOptions {
   maxQueuedBytes: number;
   /** Calls and streams at work at once. */
   concurrency: number;
+  /** Streams that the client may have open, or waiting for their turn. */
+  maxOpenStreams: number;
   windowBytes: number;
   /** What of ours the client knows, by name. */
   pushTargets: ReadonlyMap<string, PushTarget>;
   exposeStacks: boolean;
+  checksViews: boolean;
   counters: ReturnType<typeof newServerCounters>;
   onHandlerError(error: unknown, name: string, context: HandlerContext): void;
   onEnd(error: Error | null): void;
@@ -86,6 +103,7 @@ export class ServerSession {
   readonly clientId: string;
   readonly channel: Channel;
   private readonly options: ServerSessionOptions;
+  private readonly routes: readonly LendingRoute[];
   private readonly writer: FrameWriter;
   private readonly releases: ReleaseQueue;
   private readonly reassembly: Reassembly;
@@ -93,10 +111,14 @@ export class ServerSession {
   private readonly running = new Map<number, Context>();
   private readonly streams: ServerStreams;
   readonly pushes: PushWriter;
-  private waiting: WaitingCall[] = [];
+  /** Calls that wait for their turn, in order, by correlation id. */
+  private readonly waiting = new Map<number, WaitingCall>();
   private waitingBytes = 0;
+  private waitingStreamCount = 0;
   private isEnded = false;
   private isLeaving = false;
+  /** The client is gone: what it had published is handled, but nobody reads answers. */
+  private isHungUp = false;
   private isReading = false;
   private isGoodbyeWritten = false;
   private isPaused = false;
@@ -104,20 +126,28 @@ export class ServerSession {
   private isAsync = false;
   private eventsInBatch = 0;
   private onIdle: (() => void) | null = null;
+  /** Borrowed views that somebody may still look at. */
+  private borrowed = 0;
+  private onReturned: (() => void) | null = null;
+  private readonly onReturn = (): void => {
+    if (--this.borrowed === 0) this.onReturned?.();
+  };
 
   constructor(options: ServerSessionOptions) {
     this.options = options;
+    this.routes = options.routes.map((route) => ({ ...route, lender: new Lender(route.name, options) }));
     this.peer = options.peer;
     this.clientId = options.clientId;
     this.channel = options.channel;
     this.writer = new FrameWriter(this.channel.producer, (isBlocked) => this.channel.waitForSpace(isBlocked ? 'message' : 'no'));
     this.releases = new ReleaseQueue(this.channel.consumer.readPosition);
-    this.reassembly = new Reassembly(options.maxMessageBytes);
+    this.reassembly = new Reassembly(options.maxMessageBytes, allocateBlock);
     this.pushes = new PushWriter({
       writer: this.writer,
       targets: options.pushTargets,
       maxMessageBytes: options.maxMessageBytes,
       announce: () => this.channel.announceEvents(),
+      onReplaced: () => this.options.counters.broadcastsDropped++,
       onFault: (error) => this.end(error as Error),
     });
     this.streams = new ServerStreams({
@@ -125,17 +155,32 @@ export class ServerSession {
       windowBytes: options.windowBytes,
       reply: ({ id, route, context }, value) => this.reply(route, id, value, context),
       fail: ({ id, route, context }, error) => this.fail(route, id, error, context),
+      refuse: ({ id }, error) => this.replyError(id, errorPayload(error, false)),
       onFault: (error) => this.end(error as Error),
       trace: ({ route, context }, work) => (handling.hasSubscribers ? handling.trace(this.handleMessage(route, context), work) : work()),
-      onStreamsChanged: () => this.onWorkDone(),
+      onStreamOver: (id) => this.onStreamOver(id),
     });
     this.channel.listen({ onReady: () => this.onReady(), onHangup: (error) => this.onHangup(error ?? null) });
     this.writer.useChannel(this.channel);
     this.channel.expectArrival(true);
   }
 
+  /** Bytes that wait for the client to read. */
+  get queuedBytes(): number {
+    return this.writer.queuedBytes;
+  }
+
+  get openStreamCount(): number {
+    return this.streams.size;
+  }
+
+  get waitingCount(): number {
+    return this.waiting.size;
+  }
+
   // --- reading --------------------------------------------------------------------------------------------------
 
+  /** Something can be read or written, or may be. */
   onReady(): void {
     if (this.isEnded || this.isReading) return;
     try {
@@ -216,11 +261,14 @@ export class ServerSession {
         checkControlLength(tag, consumer.payloadLength);
         this.releases.pass(consumer.readPosition);
         this.isAsync = true;
+        if (this.reassembly.has(ITEM, consumer.correlationId) && this.streams.has(consumer.correlationId >>> 0))
+          throw new ProtocolError('the end of a stream came in the middle of an item');
         this.streams.onEnd(consumer.correlationId >>> 0);
         break;
       case CREDIT:
         checkControlLength(tag, consumer.payloadLength);
         this.releases.pass(consumer.readPosition);
+        checkCredit(consumer.correlationId, consumer.aux);
         this.isAsync = true;
         this.streams.onCredit(consumer.correlationId >>> 0, consumer.aux);
         break;
@@ -238,8 +286,8 @@ export class ServerSession {
     }
   }
 
-  private routeOf(tag: number): Route {
-    const route = this.options.routes[targetOf(tag)];
+  private routeOf(tag: number): LendingRoute {
+    const route = this.routes[targetOf(tag)];
     if (route === undefined) throw new ProtocolError(`target ${targetOf(tag)} is not in the client's name table`);
     const isEvent = kindOf(tag) === EVENT;
     if (isEvent ? route.kind !== 'event' : uncalledKinds.has(route.kind))
@@ -250,13 +298,11 @@ export class ServerSession {
   private cancel(id: number): void {
     const reason = new PillionError('ERR_PILLION_CLOSED', 'the caller has cancelled');
     this.reassembly.drop(CALL, id);
-    this.reassembly.drop(ITEM, id);
     this.running.get(id)?.abort(reason);
     this.streams.onCancel(id, reason);
-    const index = this.waiting.findIndex((call) => call.id === id);
-    if (index < 0) return;
-    const [call] = this.waiting.splice(index, 1) as [WaitingCall];
-    this.waitingBytes -= call.message.length;
+    const call = this.waiting.get(id);
+    if (call === undefined) return;
+    this.forget(call);
     this.updatePause();
   }
 
@@ -316,6 +362,12 @@ export class ServerSession {
     const flags = flagsOf(tag);
     const sequence = consumer.correlationId;
     const { payloadOffset, payloadLength, readPosition } = consumer;
+    if ((flags & LOAN) !== 0) {
+      const loan = this.channel.loans.read(consumer);
+      if (this.reassembly.has(EVENT, sequence)) throw new ProtocolError('a loan cannot be the rest of a message');
+      this.handleEvent(route, flags, sequence, readPosition, loan);
+      return;
+    }
     if ((flags & MORE) === 0 && (this.reassembly.isEmpty || !this.reassembly.has(EVENT, sequence))) {
       this.handleEvent(route, flags, sequence, readPosition, null);
       return;
@@ -326,11 +378,12 @@ export class ServerSession {
   }
 
   /** Carries out a message, or without one the record that the consumer stands on. Throws what is wrong with it. */
-  private invoke(route: Route, handler: Handler, flags: number, message: Reassembled | null, context: Context): unknown {
-    const offset = (flags & META) === 0 ? 0 : this.takeHeaders(route, message, context);
+  private invoke(route: Route, handler: Handler, flags: number, message: Reassembled | LentPayload | null, context: Context): unknown {
+    // A loan has no headers; what lies behind headers is not borrowed, but copied.
+    const offset = (flags & META) === 0 || isLent(message) ? 0 : this.takeHeaders(route, message, context);
     if (handling.hasSubscribers)
-      return handling.trace(this.handleMessage(route, context), () => handler(this.decode(route, message, offset), context));
-    return handler(this.decode(route, message, offset), context);
+      return handling.trace(this.handleMessage(route, context), () => handler(this.payloadOf(route, message, offset, context), context));
+    return handler(this.payloadOf(route, message, offset, context), context);
   }
 
   private handleMessage({ name, kind }: Route, { headers, clientId, peer, redelivered, sequence }: Context): HandleMessage {
@@ -338,9 +391,18 @@ export class ServerSession {
     return { contract, name, kind: kind as HandleMessage['kind'], headers, clientId, peer, redelivered, sequence, isAsync: false };
   }
 
+  private payloadOf(route: Route, message: Reassembled | LentPayload | null, offset: number, context: Context): unknown {
+    if (route.isBorrowed && offset === 0) return this.lend(route as LendingRoute, message, context);
+    return this.decode(route, message, offset);
+  }
+
   /** The value of a message, which begins at `offset`. */
-  private decode(route: Route, message: Reassembled | null, offset: number): unknown {
+  private decode(route: Route, message: Reassembled | LentPayload | null, offset: number): unknown {
     const codec = route.codec as PayloadCodec;
+    if (isLent(message)) {
+      if (message.length > this.options.maxMessageBytes) throw this.tooLarge(route);
+      return message.isPrivate ? codec.decodeOwned(message.bytes) : codec.decode(message, message.offset, message.length);
+    }
     if (message === null) {
       const { consumer } = this.channel;
       if (consumer.payloadLength > this.options.maxMessageBytes) throw this.tooLarge(route);
@@ -362,6 +424,26 @@ export class ServerSession {
     return valueOffset;
   }
 
+  /** The bytes of a message where they are. Throws what is wrong with it. */
+  private bytesOf(route: Route, message: Reassembled | LentPayload | null): Uint8Array {
+    const { consumer } = this.channel;
+    const { maxMessageBytes } = this.options;
+    if (isLent(message)) {
+      if (message.length <= maxMessageBytes) return message.bytes.subarray(message.offset, message.offset + message.length);
+    } else if (message !== null) {
+      if (message.bytes !== null) return message.bytes;
+    } else if (consumer.payloadLength <= maxMessageBytes) {
+      return consumer.bytes.subarray(consumer.payloadOffset, consumer.payloadOffset + consumer.payloadLength);
+    }
+    throw this.tooLarge(route);
+  }
+
+  private lend(route: LendingRoute, message: Reassembled | LentPayload | null, context: Context): Uint8Array {
+    const bytes = this.bytesOf(route, message);
+    this.borrowed++;
+    return route.lender.lend(context, bytes, this.onReturn);
+  }
+
   private tooLarge(route: Route): PillionError {
     return new PillionError(
       'ERR_PILLION_TOO_LARGE',
@@ -369,7 +451,7 @@ export class ServerSession {
     );
   }
 
-  private handleEvent(route: Route, flags: number, sequence: number, end: number, message: Reassembled | null): void {
+  private handleEvent(route: LendingRoute, flags: number, sequence: number, end: number, message: Reassembled | LentPayload | null): void {
     const { counters } = this.options;
     this.eventsInBatch++;
     if (route.handler === null) {
@@ -380,27 +462,43 @@ export class ServerSession {
     const isRedelivered = (flags & REDELIVERED) !== 0;
     counters.eventsHandled++;
     if (isRedelivered) counters.eventsRedelivered++;
-    const context = new Context(this.peer, this.clientId, isRedelivered, sequence >>> 0, 0);
+    const context = new Context(this.peer, this.clientId, isRedelivered, sequence >>> 0, 0, route.lender);
     let result: unknown;
     try {
       result = this.invoke(route, route.handler, flags, message, context);
     } catch (error) {
       this.onHandlerError(error, route.name, context);
     }
-    if (!isThenable(result)) {
+    const isPending = isThenable(result);
+    if (!isPending && context.finish()) {
       this.releases.pass(end);
       return;
     }
-    this.isAsync = true;
     const held = this.releases.hold(end);
+    if (isPending) this.awaitHandler(result as PromiseLike<unknown>, route, context, held);
+    else this.finishLater(context.stay as Stay, held);
+  }
+
+  private awaitHandler(result: PromiseLike<unknown>, route: Route, context: Context, held: Held): void {
+    this.isAsync = true;
     settleWith(
       result,
-      () => this.finishEvent(held),
+      () => this.settleEvent(context, held),
       (error) => {
         this.onHandlerError(error, route.name, context);
-        this.finishEvent(held);
+        this.settleEvent(context, held);
       },
     );
+  }
+
+  private settleEvent(context: Context, held: Held): void {
+    if (context.finish()) this.finishEvent(held);
+    else this.finishLater(context.stay as Stay, held);
+  }
+
+  /** Somebody has retained it. What waits for them must not lead to the context, or to the view. */
+  private finishLater(stay: Stay, held: Held): void {
+    stay.onOver = () => this.finishEvent(held);
   }
 
   private finishEvent(held: Held): void {
@@ -416,6 +514,10 @@ export class ServerSession {
     const flags = flagsOf(tag);
     const hasMore = (flags & MORE) !== 0;
     const { payloadOffset, payloadLength, aux } = consumer;
+    if (payloadLength > 0 && (flagsOf(tag) & META) === 0 && (route.kind === 'upload' || route.kind === 'duplex'))
+      throw new ProtocolError(`"${route.name}" is opened without a request, but came with ${payloadLength} bytes`);
+    if (aux < 0 && (route.kind === 'stream' || route.kind === 'duplex') && !this.reassembly.has(CALL, id))
+      throw new ProtocolError(`"${route.name}" was opened with a credit of ${aux >>> 0} bytes, which cannot be`);
     this.releases.pass(consumer.readPosition);
     if (!hasMore && (this.reassembly.isEmpty || !this.reassembly.has(CALL, id))) {
       this.takeCall(route, flags, id, aux, null);
@@ -426,26 +528,32 @@ export class ServerSession {
   }
 
   private takeCall(route: Route, flags: number, id: number, aux: number, message: Reassembled | null): void {
-    if (id === 0 || this.running.has(id) || this.streams.has(id) || this.isCallWaiting(id))
+    if (id === 0 || this.running.has(id) || this.streams.has(id) || this.waiting.has(id))
       throw new ProtocolError(`correlation id ${id} is ${id === 0 ? 'not allowed' : 'in use'}`);
     if (route.handler === null) {
       this.replyError(id, { code: 'ERR_PILLION_UNKNOWN_NAME', message: route.problem });
-    } else if (this.isBusy || this.waiting.length > 0) {
+    } else if (route.kind !== 'method' && this.streams.size + this.waitingStreamCount >= this.options.maxOpenStreams) {
+      this.refuse(id, `the client has ${this.options.maxOpenStreams} streams open, which is what the sidecar allows`);
+    } else if (this.isBusy || this.waiting.size > 0) {
       this.postpone(route, flags, id, aux, message);
     } else {
       this.startCall(route, route.handler, flags, id, aux, message);
     }
   }
 
+  private refuse(id: number, message: string): void {
+    this.replyError(id, { code: 'ERR_PILLION_BUSY', message });
+  }
+
   private get isBusy(): boolean {
     return this.running.size + this.streams.size >= this.options.concurrency;
   }
 
-  private isCallWaiting(id: number): boolean {
-    return this.waiting.length > 0 && this.waiting.some((call) => call.id === id);
-  }
-
   private postpone(route: Route, flags: number, id: number, aux: number, message: Reassembled | null): void {
+    if (this.hasTooMuchWaiting && this.streams.size > 0) {
+      this.refuse(id, `${this.waiting.size} calls wait for their turn`);
+      return;
+    }
     const { consumer } = this.channel;
     const { payloadOffset, payloadLength } = consumer;
     const own = message ?? {
@@ -453,19 +561,44 @@ export class ServerSession {
       length: payloadLength,
       aux,
     };
-    this.waiting.push({ route, flags, id, aux, message: own });
-    this.waitingBytes += own.length;
+    this.waiting.set(id, { route, flags, id, aux, message: own });
+    // Headers count, or calls without payload would be free.
+    this.waitingBytes += alignedLength(own.length);
+    if (route.kind !== 'method') this.waitingStreamCount++;
     this.updatePause();
+  }
+
+  /** Streams end whenever their handlers do, where nobody would catch what the next call finds wrong with the client. */
+  private onStreamOver(id: number): void {
+    // What has arrived of an item: the client need not send the rest.
+    this.reassembly.drop(ITEM, id);
+    this.reassembly.drop(ERROR, id);
+    try {
+      this.onWorkDone();
+    } catch (error) {
+      this.end(error as Error);
+    }
+  }
+
+  /** A call waits no more. */
+  private forget({ id, route, message }: WaitingCall): void {
+    this.waiting.delete(id);
+    this.waitingBytes -= alignedLength(message.length);
+    if (route.kind !== 'method') this.waitingStreamCount--;
+  }
+
+  private get hasTooMuchWaiting(): boolean {
+    return this.waitingBytes > this.options.maxQueuedBytes;
   }
 
   /** Something that counted against the limit has ended. */
   private onWorkDone(): void {
-    while (!this.isEnded && this.waiting.length > 0 && !this.isBusy) {
-      const { route, flags, id, aux, message } = this.waiting.shift() as WaitingCall;
-      this.waitingBytes -= message.length;
-      this.startCall(route, route.handler as Handler, flags, id, aux, message);
+    for (const call of this.waiting.values()) {
+      if (this.isEnded || this.isBusy) break;
+      this.forget(call);
+      this.startCall(call.route, call.route.handler as Handler, call.flags, call.id, call.aux, call.message);
     }
-    if (this.isPaused) this.updatePause();
+    if (this.isPaused || this.waiting.size > 0) this.updatePause();
     this.checkIdle();
   }
 
@@ -476,8 +609,13 @@ export class ServerSession {
 
   private openStream(route: Route, handler: Handler, flags: number, id: number, credit: number, message: Reassembled | null): void {
     const kind = route.kind as Opening['kind'];
+    if (this.isLeaving) {
+      // It had waited for its turn, and could go on for ever.
+      this.replyError(id, { code: 'ERR_PILLION_CLOSED', message: 'the sidecar is leaving' });
+      return;
+    }
     this.options.counters.streamsHandled++;
-    const context = new Context(this.peer, this.clientId, false, id, 0);
+    const context = new Context(this.peer, this.clientId, false, id, 0, null);
     this.isAsync = true;
     let request: unknown;
     try {
@@ -495,7 +633,7 @@ export class ServerSession {
 
   private handleCall(route: Route, handler: Handler, flags: number, id: number, timeoutMs: number, message: Reassembled | null): void {
     this.options.counters.callsHandled++;
-    const context = new Context(this.peer, this.clientId, false, id, timeoutMs >>> 0);
+    const context = new Context(this.peer, this.clientId, false, id, timeoutMs >>> 0, null);
     let result: unknown;
     try {
       result = this.invoke(route, handler, flags, message, context);
@@ -531,6 +669,7 @@ export class ServerSession {
   // --- answering ------------------------------------------------------------------------------------------------
 
   private reply(route: Route, id: number, value: unknown, context: Context): void {
+    if (this.isHungUp) return;
     try {
       const payload = (route.codec as PayloadCodec).encode(value);
       const length = payload.end - payload.start;
@@ -555,6 +694,7 @@ export class ServerSession {
   }
 
   private replyError(id: number, payload: ErrorPayload): void {
+    if (this.isHungUp) return;
     const bytes = Buffer.from(JSON.stringify(payload));
     this.writer.write(errorTag, id, 0, { bytes, words: null, start: 0, end: bytes.length, isStable: true });
     if (this.writer.hasQueue) this.updatePause();
@@ -565,9 +705,13 @@ export class ServerSession {
     this.options.onHandlerError(error, name, context);
   }
 
-  /** A client that does not read its answers is not asked for more requests. */
+  /**
+   * A client that does not read its answers is not asked for more requests, nor one whose calls wait for their turn; unless a stream is at work, whose items, credit and
+   * cancellation are behind them: then further calls are refused.
+   */
   private updatePause(): void {
-    const isPaused = this.writer.queuedBytes > this.options.maxQueuedBytes || this.waitingBytes > this.options.maxQueuedBytes;
+    if (this.isHungUp || this.isLeaving) return;
+    const isPaused = this.writer.queuedBytes > this.options.maxQueuedBytes || (this.hasTooMuchWaiting && this.streams.size === 0);
     if (isPaused === this.isPaused) return;
     this.isPaused = isPaused;
     this.channel.pause(isPaused);
@@ -580,20 +724,31 @@ export class ServerSession {
     if (this.isEnded) return Promise.resolve();
     this.isLeaving = true;
     this.channel.pause(true);
+    const reason = new PillionError('ERR_PILLION_CLOSED', 'the sidecar is leaving');
+    for (const call of this.waiting.values()) {
+      if (call.route.kind === 'method') continue;
+      this.forget(call);
+      this.replyError(call.id, errorPayload(reason, false));
+    }
     // What could go on for ever does not keep us.
-    this.streams.cancelAll(new PillionError('ERR_PILLION_CLOSED', 'the sidecar is leaving'), true);
+    this.streams.cancelAll(reason, true);
     return new Promise((resolve) => {
       this.onIdle = resolve;
       this.checkIdle();
     });
   }
 
+  /** Calls back when nobody looks at the memory of this connection any more. */
+  whenReturned(callback: () => void): void {
+    if (this.borrowed === 0) callback();
+    else this.onReturned = callback;
+  }
+
   private checkIdle(): void {
     const { onIdle } = this;
     if (onIdle === null) return;
     if (!this.isEnded) {
-      if (this.running.size > 0 || this.waiting.length > 0 || this.releases.hasHeld || this.writer.hasQueue || !this.hasSaidGoodbye())
-        return;
+      if (this.running.size > 0 || this.waiting.size > 0 || this.releases.hasHeld || this.writer.hasQueue || !this.hasSaidGoodbye()) return;
     }
     this.onIdle = null;
     onIdle();
@@ -606,6 +761,7 @@ export class ServerSession {
       try {
         // First the head: GOODBYE vouches for it.
         this.release();
+        this.pushes.close();
         this.writer.write(tagOf(GOODBYE, 0, 0), 0, 0, NOTHING);
       } catch (error) {
         this.end(error as Error);
@@ -620,6 +776,7 @@ export class ServerSession {
     let reason = error;
     try {
       this.isPaused = false;
+      this.isHungUp = true;
       this.channel.consumer.seal();
       while (!this.isEnded && !this.isLeaving && this.readBatch(BATCH));
     } catch (fault) {
@@ -632,6 +789,7 @@ export class ServerSession {
   end(error: Error | null): void {
     if (this.isEnded) return;
     this.isEnded = true;
+    this.pushes.close();
     this.options.counters.doorbells += this.channel.doorbellCount;
     this.channel.close();
     const reason = new PillionError(
@@ -640,7 +798,7 @@ export class ServerSession {
     );
     for (const context of this.running.values()) context.abort(reason);
     this.running.clear();
-    this.waiting = [];
+    this.waiting.clear();
     this.streams.cancelAll(reason, false);
     this.checkIdle();
     this.options.onEnd(error);

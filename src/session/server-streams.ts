@@ -1,11 +1,12 @@
 import { PillionError, ProtocolError } from '../errors.js';
 import { CANCEL, CREDIT, END, tagOf } from '../protocol/frame.js';
 import { alignedLength } from '../ring/layout.js';
+import { isSource } from '../streams/source.js';
 import { DuplexEnd } from './duplex-end.js';
 import { type FrameWriter, NOTHING } from './frame-writer.js';
 import type { Context } from './handler-context.js';
 import { ItemReceiver } from './item-receiver.js';
-import { type ItemFormat, ItemSender, isSource, sendAll } from './item-sender.js';
+import { type ItemFormat, ItemSender, sendAll } from './item-sender.js';
 import type { Handler, Route } from './route.js';
 
 const endTag = tagOf(END, 0, 0);
@@ -32,13 +33,16 @@ export interface ServerStreamsHost {
   readonly windowBytes: number;
   /** An upload is done: answer it like a call. */
   reply(opening: Opening, value: unknown): void;
-  /** The handler failed: tell the client, after what was sent. */
+  /** The handler failed: tell the client. */
   fail(opening: Opening, error: unknown): void;
+  /** The stream ends early, which is nobody's failure: tell the client why. */
+  refuse(opening: Opening, error: unknown): void;
   /** The session itself cannot go on. */
   onFault(error: unknown): void;
   /** Carries out a handler, from its beginning to its end, and tells those who watch. */
   trace(opening: Opening, work: () => Promise<void>): Promise<void>;
-  onStreamsChanged(): void;
+  /** This stream is over. */
+  onStreamOver(id: number): void;
 }
 
 class ServerStream {
@@ -46,6 +50,8 @@ class ServerStream {
   sender: ItemSender | null = null;
   isHandlerDone = false;
   isInputDone = true;
+  /** The client was told that nobody reads its items: what is on its way is thrown away. */
+  isInputRefused = false;
   readonly opening: Opening;
 
   constructor(opening: Opening) {
@@ -77,18 +83,19 @@ export class ServerStreams {
     const { kind, id, credit, format } = opening;
     this.streams.set(id, stream);
     if (kind !== 'upload') {
-      stream.sender = new ItemSender(this.host.writer, id, format, 0);
-      stream.sender.grant(credit);
+      stream.sender = new ItemSender(this.host.writer, id, format, credit);
+      stream.sender.onFault = (error) => this.host.onFault(error);
     }
     if (kind !== 'stream') {
       stream.isInputDone = false;
-      stream.receiver = new ItemReceiver(this.host.windowBytes, {
-        onConsumed: (bytes) => this.whileOpen(stream, () => this.host.writer.writeControl(creditTag, id, bytes)),
-        onCancel: () => {
-          // Only of use while the client still sends.
-          if (!stream.isInputDone) this.whileOpen(stream, () => this.host.writer.writeControl(cancelTag, id, 0));
+      stream.receiver = new ItemReceiver(
+        this.host.windowBytes,
+        {
+          onConsumed: (bytes) => this.whileOpen(stream, () => this.host.writer.writeControl(creditTag, id, bytes)),
+          onCancel: () => this.refuseInput(stream),
         },
-      });
+        format.codec.name === 'raw',
+      );
     }
     void this.host
       .trace(opening, () => this.run(stream))
@@ -97,7 +104,8 @@ export class ServerStreams {
         (error) => this.breakOff(stream, error),
       );
     // Behind the handler's first step, so that a handler that refuses gets no input.
-    if (stream.receiver !== null && this.streams.has(id)) this.host.writer.writeControl(creditTag, id, this.host.windowBytes);
+    if (stream.receiver !== null && !stream.isInputRefused && this.streams.has(id))
+      this.host.writer.writeControl(creditTag, id, this.host.windowBytes);
   }
 
   private async run(stream: ServerStream): Promise<void> {
@@ -115,8 +123,11 @@ export class ServerStreams {
     }
     const end = this.duplexEnd(stream);
     const items = await handler(end, context);
+    const isTaken = end.isTaken && !isSource(items);
     if (isSource(items)) await end.writeAll(items);
-    else if (!end.isTaken) await end.end();
+    else if (!isTaken) await end.end();
+    // Nobody has begun to read the input, and nobody is left who could: its sender would wait for ever.
+    if (!isTaken && receiver?.isRead === false) receiver.cancel(null);
   }
 
   private async sendItems({ format }: Opening, items: unknown, sender: ItemSender): Promise<void> {
@@ -129,18 +140,38 @@ export class ServerStreams {
 
   private duplexEnd(stream: ServerStream): DuplexEnd<unknown, unknown> {
     const { id } = stream.opening;
-    return new DuplexEnd(stream.receiver as ItemReceiver<unknown>, stream.sender as ItemSender, {
+    const end = new DuplexEnd<unknown, unknown>(stream.receiver as ItemReceiver<unknown>, stream.sender as ItemSender, {
       onFinished: () => {
         this.whileOpen(stream, () => this.host.writer.write(endTag, id, 0, NOTHING));
         stream.isHandlerDone = true;
         this.checkDuplexDone(stream);
       },
-      onDestroy: (error) => this.breakOff(stream, error ?? new PillionError('ERR_PILLION_CLOSED', 'the handler has ended the stream')),
+      onClose: () => {
+        stream.receiver?.cancel(null);
+        void end.end();
+      },
+      onDestroy: (error) => {
+        if (error === undefined) this.breakOff(stream, new PillionError('ERR_PILLION_CLOSED', 'the handler has ended the stream'), true);
+        else this.breakOff(stream, error);
+      },
+      // The server alone keeps its process alive.
+      setReferenced: () => {},
+    });
+    return end;
+  }
+
+  /** The handler reads no more. Only of use while the client still sends. */
+  private refuseInput(stream: ServerStream): void {
+    if (stream.isInputDone || stream.isInputRefused) return;
+    stream.isInputRefused = true;
+    this.whileOpen(stream, () => {
+      this.host.writer.writeControl(cancelTag, stream.opening.id, 0);
+      if (stream.opening.kind === 'duplex') this.checkDuplexDone(stream);
     });
   }
 
   private checkDuplexDone(stream: ServerStream): void {
-    if (stream.isHandlerDone && stream.isInputDone) this.remove(stream, null);
+    if (stream.isHandlerDone && (stream.isInputDone || stream.isInputRefused)) this.remove(stream, null);
   }
 
   /** Handlers may go on when their stream is over. */
@@ -161,10 +192,11 @@ export class ServerStreams {
     this.remove(stream, null);
   }
 
-  private breakOff(stream: ServerStream, error: unknown): void {
+  /** Ends a stream with an error for the client, behind what was sent. */
+  private breakOff(stream: ServerStream, error: unknown, isIntended = false): void {
     const settled = stream.sender?.settled() ?? Promise.resolve();
     void settled.then(() => {
-      this.whileOpen(stream, () => this.host.fail(stream.opening, error));
+      this.whileOpen(stream, () => (isIntended ? this.host.refuse(stream.opening, error) : this.host.fail(stream.opening, error)));
       this.remove(stream, null);
     });
   }
@@ -177,7 +209,7 @@ export class ServerStreams {
     if (reason !== null) context.abort(reason);
     stream.sender?.close();
     stream.receiver?.end(reason === null ? null : { reason });
-    this.host.onStreamsChanged();
+    this.host.onStreamOver(id);
   }
 
   // --- what the client says ---------------------------------------------------------------------------------------
@@ -188,6 +220,7 @@ export class ServerStreams {
     if (stream === undefined) return false;
     if (stream.receiver === null) throw new ProtocolError(`an item arrived for stream ${id}, which takes none`);
     if (stream.isInputDone) throw new ProtocolError(`an item arrived for stream ${id} after its end`);
+    if (stream.isInputRefused) return false;
     stream.receiver.begin();
     return true;
   }
@@ -211,7 +244,9 @@ export class ServerStreams {
 
   onEnd(id: number): void {
     const stream = this.streams.get(id);
-    if (stream === undefined || stream.receiver === null) return;
+    if (stream === undefined) return;
+    if (stream.receiver === null) throw new ProtocolError(`stream ${id} takes no items, but was told their end`);
+    if (stream.isInputDone) throw new ProtocolError(`stream ${id} was told the end of its items twice`);
     stream.isInputDone = true;
     stream.receiver.end(null);
     if (stream.opening.kind === 'duplex') this.checkDuplexDone(stream);
@@ -221,8 +256,9 @@ export class ServerStreams {
   onError(id: number, error: Error): void {
     const stream = this.streams.get(id);
     if (stream === undefined) return;
+    if (stream.receiver === null) throw new ProtocolError(`stream ${id} takes no items, but was told that their source failed`);
     stream.isInputDone = true;
-    stream.receiver?.end({ reason: error });
+    stream.receiver.end({ reason: error });
     // What the handler makes of it interests nobody any more.
     this.remove(stream, error);
   }
@@ -242,7 +278,7 @@ export class ServerStreams {
   /** The client is gone, or the server leaves. */
   cancelAll(reason: Error, isTold: boolean): void {
     for (const stream of [...this.streams.values()]) {
-      if (isTold) this.whileOpen(stream, () => this.host.fail(stream.opening, reason));
+      if (isTold) this.whileOpen(stream, () => this.host.refuse(stream.opening, reason));
       this.remove(stream, reason);
     }
   }

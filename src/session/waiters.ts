@@ -12,11 +12,12 @@ export interface WaitOptions {
 
 interface Waiter {
   position: number;
+  readonly attempt: (() => boolean) | null;
   settle(error: unknown): void;
 }
 
 /**
- * Promises that wait for the connection or for a position in the ring. Whoever gives up is forgotten, so that it does not keep the process alive.
+ * Promises that wait for the connection, for a position in the ring or for their turn to do something. Whoever gives up is forgotten, so that it does not keep the process alive.
  */
 export class Waiters {
   private readonly waiting = new Set<Waiter>();
@@ -31,12 +32,13 @@ export class Waiters {
     return this.waiting.size;
   }
 
-  add(position: number, { timeoutMs, signal, what, cause }: WaitOptions): Promise<void> {
+  add(position: number, { timeoutMs, signal, what, cause }: WaitOptions, attempt: (() => boolean) | null = null): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
       let timer: NodeJS.Timeout | undefined;
       const waiter: Waiter = {
         position,
+        attempt,
         settle: (error) => {
           this.waiting.delete(waiter);
           clearTimeout(timer);
@@ -62,6 +64,18 @@ export class Waiters {
   /** Resolves those whose position has been reached. */
   resolveUpTo(position: number): void {
     for (const waiter of [...this.waiting]) if (((position - waiter.position) | 0) >= 0) waiter.settle(null);
+  }
+
+  /** Lets those who wait for their turn try, from the first on: one that fails holds up those behind it, one that throws rejects. */
+  attemptInOrder(): void {
+    for (const waiter of [...this.waiting]) {
+      try {
+        if (waiter.attempt?.() === false) return;
+        waiter.settle(null);
+      } catch (error) {
+        waiter.settle(error);
+      }
+    }
   }
 
   settleAll(error: unknown): void {

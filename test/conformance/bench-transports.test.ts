@@ -6,10 +6,12 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { Child } from '../../bench/rig/child.js';
+import { usableCpus } from '../../bench/rig/cpus.js';
 import type { Conditions, Outcome } from '../../bench/rig/lane.js';
 import { makeLine, replyMark, requestMark, stamp, verify } from '../../bench/rig/payload.js';
 import { Unavailable } from '../../bench/rig/questions.js';
 import { Tally } from '../../bench/rig/tally.js';
+import { startCompanion } from '../../bench/transports/companion.js';
 import { fileAppend } from '../../bench/transports/file-append.js';
 import { transportNames } from '../../bench/transports/index.js';
 import { unixSocket } from '../../bench/transports/net.js';
@@ -92,6 +94,10 @@ test('every transport of two processes is tried', (t) => {
   t.deepEqual(named, Object.keys(offers).slice(0, named.length));
 });
 
+test('a transport of one’s own takes at most sixty lines', (t) => {
+  t.true(readFileSync('examples/bench/datagram.mjs', 'utf8').split('\n').length <= 60);
+});
+
 for (const [transport, offered] of Object.entries(offers)) {
   test.serial(`${transport} delivers every message, whole and once: ${offered.join(', ')}`, async (t) => {
     for (const name of offered) {
@@ -100,6 +106,21 @@ for (const [transport, offered] of Object.entries(offers)) {
       else t.true(outcome.count > 0, name);
       t.notRegex(outcome instanceof Error ? outcome.message : '', /offers no/, name);
     }
+  });
+}
+
+for (const transport of ['shm', 'uds', 'ipc-advanced', 'redis']) {
+  test.serial(`${transport}, held: app and sidecar, and all that they started, keep to a CPU of their own`, async (t) => {
+    const { child, sidecar } = await open(transport, { placement: 'held' });
+    t.teardown(() => child.end());
+    if (sidecar instanceof Error) return t.log(sidecar.message) ?? t.pass();
+    const [first, second] = usableCpus();
+    const appPid = child.pid as number;
+    const others = ownProcesses().map((line) => Number(line.split(' ')[0]));
+    t.deepEqual(cpusOfThreads(appPid), [[first]]);
+    for (const pid of others.filter((each) => each !== appPid)) t.deepEqual(cpusOfThreads(pid), [[second]], String(pid));
+    t.true(others.length > 1);
+    t.true((await child.ask('round', plan, timeoutMs)).count > 0);
   });
 }
 
@@ -177,6 +198,11 @@ test('a package that is not installed makes a transport unavailable', async (t) 
   t.is(error?.message, `needs the package ${name}: npm install ${name}`);
 });
 
+test('a server that is not installed makes its transport unavailable', (t) => {
+  const error = t.throws(() => startCompanion('pillion-no-such-server', [], 'ignore'), { instanceOf: Unavailable });
+  t.is(error?.message, 'pillion-no-such-server is not installed');
+});
+
 async function measure(transport: string, conditions: Partial<Conditions>): Promise<Outcome | Error> {
   const { child, sidecar } = await open(transport, conditions);
   try {
@@ -214,6 +240,12 @@ function stamped({ payloadBytes }: Place, sequence: number): Buffer {
   const payload = Buffer.alloc(payloadBytes, 0x70);
   stamp(payload, sequence, requestMark);
   return payload;
+}
+
+/** The different masks among the threads of a process. */
+function cpusOfThreads(pid: number): number[][] {
+  const masks = readdirSync(`/proc/${pid}/task`).map((thread) => JSON.stringify(usableCpus(Number(thread))));
+  return [...new Set(masks)].map((mask) => JSON.parse(mask));
 }
 
 function lengthOf(chunks: Buffer[]): number {

@@ -39,6 +39,10 @@ suite.over('stats count what was sent, answered, failed and dropped', async (t, 
     doorbells: client.stats().doorbells,
     bufferedBytes: 0,
     ringBytes: 256 * 1024,
+    claimsOpen: 0,
+    claimsLeaked: 0,
+    arenaUsedBytes: 0,
+    arenaBytes: 0,
   });
   client.send('note', { number: 1 });
   await client.call('echo', 1);

@@ -56,6 +56,15 @@ for (const action of hostileActions('server')) {
   });
 }
 
+/** One of each kind, none of which ends by itself; what becomes of them is not the question here. */
+function openStreams(app: Program): Promise<unknown> {
+  return Promise.all([
+    app.ask('numbers', { request: { count: 1e9 }, windowBytes: 1024, pauseMs: 20 }),
+    app.ask('total', { count: 1e9 }),
+    app.ask('mirror', { count: 1e9, windowBytes: 1024 }),
+  ]);
+}
+
 function range(first: number, last: number): number[] {
   return Array.from({ length: last - first + 1 }, (_, i) => first + i);
 }
@@ -73,6 +82,7 @@ async function meet(t: typeof suite, { action, expect, needs }: HostileAction): 
   const calls = /call|reply|error-|toggle/.test(`${needs} ${action}`)
     ? app.ask('calls', { name: 'echo', values: ['ä', 'b', 'c'], timeout: 3000 })
     : null;
+  const streams = /that streams/.test(needs ?? '') ? openStreams(app) : null;
   const isStreaming = /more than its ring/.test(needs ?? '');
   if (isStreaming) await app.ask('start', { perTurn: 1, pauseMs: 1 });
   const { outcome, seed, ...rest } = await hostile.outcome;
@@ -84,6 +94,7 @@ async function meet(t: typeof suite, { action, expect, needs }: HostileAction): 
   const file = ledger(String(++round));
   const sidecar = await startSidecar(t, { path, ledger: file });
   await calls;
+  await streams;
   await app.ask('flush');
   const last = await app.ask<number>('send', { count: 5 });
   await app.ask('flush');

@@ -13,33 +13,11 @@ import {
   startSidecar,
   until,
 } from '../fixtures/node/program.js';
+import { pythonApp, pythonSidecar } from '../fixtures/node/python.js';
 
 /** A peer that shares no line of code with pillion, on either side. */
 
 test.afterEach.always('no child is left', checkNoChildren);
-
-const names = [
-  'log=collect',
-  'note=collect',
-  'blob=count:raw',
-  'slowEvent=hold',
-  'echo=echo',
-  'add=add',
-  'slow=slow',
-  'never=never',
-  'fail=fail',
-  'again=echo',
-  'end=echo',
-];
-
-type T = Parameters<typeof place>[0];
-
-async function pythonSidecar(t: T, path: string, options: string[] = []): Promise<Program> {
-  const args = ['--path', path, '--contract', 'fault', ...names.flatMap((name) => ['--name', name]), ...options];
-  const program = runPython(t, 'server.py', args);
-  await program.next('listening');
-  return program;
-}
 
 /** What a Python sidecar says that it handled, as a ledger. */
 function ledgerOf(program: Program): LedgerEntry[] {
@@ -47,24 +25,6 @@ function ledgerOf(program: Program): LedgerEntry[] {
     .filter((line) => line['event'] === 'log')
     .map((line) => ({ id: Number(line['value']), redelivered: line['redelivered'] === true, client: String(line['client']) }));
 }
-
-/** Runs a script at a Python client to its end; every step has to do what it says. */
-async function pythonApp(t: T, path: string, steps: unknown[], options: string[] = []): Promise<Program> {
-  const program = runPython(t, 'client.py', [
-    '--path',
-    path,
-    '--contract',
-    'fault',
-    '--script',
-    JSON.stringify({ names: blob, steps }),
-    ...options,
-  ]);
-  const { code } = await program.end(60_000);
-  t.is(code, 0, `${JSON.stringify(program.lines)} ${program.stderr}`);
-  return program;
-}
-
-const blob = [{ name: 'blob', kind: 'event', codec: 'raw' }];
 
 for (const transport of ['shm', 'socket'] as const) {
   const own = transport === 'shm' ? 'auto' : 'socket';

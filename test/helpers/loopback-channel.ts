@@ -1,4 +1,5 @@
 import type { Channel, ChannelListener } from '../../src/channel/channel.js';
+import { ArenaLoans, type LoanReader } from '../../src/channel/loans.js';
 import { RingConsumer } from '../../src/ring/consumer.js';
 import { privateRing, type RingMemory } from '../../src/ring/memory.js';
 import { RingProducer } from '../../src/ring/producer.js';
@@ -8,6 +9,8 @@ export class LoopbackChannel implements Channel {
   readonly transport = 'shm';
   readonly producer: RingProducer;
   readonly consumer: RingConsumer;
+  readonly loans: LoanReader;
+  readonly arena: Uint8Array;
   doorbellCount = 0;
   isClosed = false;
   isPaused = false;
@@ -16,7 +19,9 @@ export class LoopbackChannel implements Channel {
   readonly peer: { producer: RingProducer; consumer: RingConsumer; inbound: RingMemory; outbound: RingMemory };
   private listener: ChannelListener | null = null;
 
-  constructor(capacity = 4096) {
+  constructor(capacity = 4096, arenaBytes = 0) {
+    this.arena = new Uint8Array(arenaBytes);
+    this.loans = new ArenaLoans(this.arena);
     const inbound = privateRing(capacity);
     const outbound = privateRing(capacity);
     this.producer = new RingProducer(outbound);

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { MetricText } from '../../src/counters/layout.js';
 import { packageFile } from './root.js';
 
 /** The shapes of test/vectors/*.json, as far as the tests use them. */
@@ -13,11 +14,12 @@ export interface FrameVector {
 }
 
 export interface FrameVectors {
-  names: { name: string; kind: 'event' | 'method'; codec: string }[];
+  names: { name: string; kind: string; codec: string }[];
   frames: FrameVector[];
   messages: {
     name: string;
     kindName: string;
+    sender: 'client' | 'server';
     ringCapacity: number;
     target: number;
     correlation: number;
@@ -26,6 +28,10 @@ export interface FrameVectors {
     payload: string;
     records: FrameVector[];
   }[];
+  headers: {
+    good: { name: string; payload: string; headers: Record<string, string>; value: string }[];
+    bad: { name: string; payload: string }[];
+  };
   reject: {
     ringCapacity: number;
     records: { name: string; sender: 'client' | 'server'; record?: string; header?: string; recordBytes?: number }[];
@@ -50,13 +56,27 @@ export interface SegmentVectors {
     segmentBytes: number;
     headerBytes: number;
     rings: { dataOffset: number; capacity: number }[];
+    arena: { offset: number; bytes: number } | null;
     words: Record<string, string>;
     page0: string;
   }[];
   rings: { name: string; capacity: number; head: number; tail: number; used: number; records: FrameVector[]; image: string }[];
 }
 
-export function vectors<T>(name: 'frames' | 'handshake' | 'segment'): T {
+export interface CounterVectors {
+  memories: {
+    name: string;
+    bytes: number;
+    used: number;
+    metrics: MetricText[];
+    series: { metric: string; kind: MetricText['kind']; labels: Record<string, string>; numbers: number[] }[];
+    image: string;
+    /** The bound of the last bucket is null here. */
+    snapshot: Record<string, unknown>[];
+  }[];
+}
+
+export function vectors<T>(name: 'frames' | 'handshake' | 'segment' | 'counters'): T {
   return JSON.parse(readFileSync(packageFile(`test/vectors/${name}.json`), 'utf8')) as T;
 }
 

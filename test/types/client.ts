@@ -1,5 +1,6 @@
 /** Compiled, never run: the client's methods know the contract. */
 import {
+  type Claim,
   type Client,
   type ClientStats,
   type ClientStatus,
@@ -35,6 +36,23 @@ export function events(): void {
   client.send('tick', 5);
   // @ts-expect-error events take no options
   client.send('log', { level: 'info', text: 'x' }, { timeout: 5 });
+}
+
+export function claims(): void {
+  const claim = client.claim('frame', 5);
+  type _Claim = Expect<Equal<typeof claim, Claim | null>>;
+  if (claim === null) return;
+  const { view, commit, abort } = claim;
+  view.fill(1);
+  const accepted: boolean = commit() || commit(3);
+  abort();
+  void accepted;
+  // @ts-expect-error only events of codec raw can be claimed
+  client.claim('log', 5);
+  // @ts-expect-error a method is no event
+  client.claim('verify', 5);
+  // @ts-expect-error the size is missing
+  client.claim('frame');
 }
 
 export async function calls(signal: AbortSignal): Promise<void> {
@@ -99,6 +117,7 @@ export async function rest(): Promise<void> {
 export const options: ConnectOptions[] = [
   {},
   { callTimeoutMs: Number.POSITIVE_INFINITY, allow: { uids: [0] }, authorize: (peer) => peer.uid === 0 },
+  { arenaBytes: 65536, checkViews: false },
   // @ts-expect-error shared memory cannot be demanded
   { transport: 'shm' },
   // @ts-expect-error both rings are named

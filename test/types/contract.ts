@@ -1,5 +1,6 @@
 /** Compiled, never run: what of a contract's types the compiler must accept and refuse. */
 import {
+  type ClaimNames,
   type Codec,
   type Contract,
   contract,
@@ -22,6 +23,7 @@ export const audit = contract('audit', {
   log: event<Line>(),
   tick: event(),
   blob: event<Uint8Array>({ codec: 'raw' }),
+  frame: event({ codec: 'raw', borrow: true }),
   maybe: event<string | undefined>(),
   verify: method<{ token: string }, { user: string }>(),
   count: method<void, number>({ codec: 'json', idempotent: true }),
@@ -32,9 +34,12 @@ export const audit = contract('audit', {
 type Definitions = typeof audit extends Contract<infer D> ? D : never;
 
 export type Checks = [
-  Expect<Equal<EventNames<Definitions>, 'log' | 'tick' | 'blob' | 'maybe'>>,
+  Expect<Equal<EventNames<Definitions>, 'log' | 'tick' | 'blob' | 'frame' | 'maybe'>>,
   Expect<Equal<MethodNames<Definitions>, 'verify' | 'count' | 'forget' | 'nothing'>>,
   Expect<Equal<PayloadOf<Definitions, 'log'>, Line>>,
+  Expect<Equal<ClaimNames<Definitions>, 'blob' | 'frame'>>,
+  Expect<Equal<PayloadOf<Definitions, 'blob'>, Uint8Array>>,
+  Expect<Equal<PayloadOf<Definitions, 'frame'>, Uint8Array>>,
   Expect<Equal<PayloadOf<Definitions, 'tick'>, void>>,
   Expect<Equal<PayloadOf<Definitions, 'verify'>, never>>,
   Expect<Equal<RequestOf<Definitions, 'verify'>, { token: string }>>,
@@ -58,6 +63,10 @@ contract('x', { wrong: () => 1 });
 event({ codec: 'protobuf' });
 // @ts-expect-error only methods can be carried out twice
 event({ idempotent: true });
+// @ts-expect-error only plain bytes can be borrowed
+event({ borrow: true });
+// @ts-expect-error
+event<string>({ codec: 'raw', borrow: true });
 // @ts-expect-error half a codec
 event({ codec: { name: 'half', encode: () => new Uint8Array(0) } });
 

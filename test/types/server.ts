@@ -1,5 +1,5 @@
 /** Compiled, never run: handlers are typed by the contract. */
-import { type HandlerContext, type Handlers, type ServeOptions, type Server, serve } from '../../src/index.js';
+import { type EventContext, type Handlers, type ServeOptions, type Server, serve } from '../../src/index.js';
 import { audit } from './contract.js';
 import type { Equal, Expect } from './expect.js';
 
@@ -7,10 +7,13 @@ type AuditHandlers = Handlers<typeof audit.definitions>;
 
 export const handlers: AuditHandlers = {
   log: (line, context) => {
-    type _Types = [Expect<Equal<typeof line.level, 'info' | 'error'>>, Expect<Equal<typeof context, HandlerContext>>];
+    type _Types = [Expect<Equal<typeof line.level, 'info' | 'error'>>, Expect<Equal<typeof context, EventContext>>];
+    const release: () => void = context.retain();
+    release();
   },
   tick: () => {},
   blob: async (bytes) => void bytes.byteLength,
+  frame: (bytes) => void bytes.byteLength,
   maybe: (text) => void text?.length,
   verify: ({ token }) => ({ user: token }),
   count: async (_request, { signal, peer, clientId, redelivered, sequence, timeoutMs }) => {
@@ -22,7 +25,8 @@ export const handlers: AuditHandlers = {
     ];
     return sequence + timeoutMs;
   },
-  forget: (text) => void text.length,
+  // @ts-expect-error a call is answered, not retained
+  forget: (_text, context) => void context.retain(),
   nothing: () => {},
 };
 
@@ -40,18 +44,18 @@ export async function start(): Promise<void> {
   void other.path;
 }
 
-const { log, tick, blob, maybe, verify, count, forget, nothing } = handlers;
+const { log, tick, blob, frame, maybe, verify, count, forget, nothing } = handlers;
 
 // @ts-expect-error a handler is missing
-void serve(audit, { log, tick, blob, maybe, verify, count, forget });
+void serve(audit, { log, tick, blob, frame, maybe, verify, count, forget });
 // @ts-expect-error a handler too many
 void serve(audit, { ...handlers, more: () => 1 });
 // @ts-expect-error another response
-export const wrongResponse: AuditHandlers = { log, tick, blob, maybe, verify: () => ({ name: 'x' }), count, forget, nothing };
+export const wrongResponse: AuditHandlers = { log, tick, blob, frame, maybe, verify: () => ({ name: 'x' }), count, forget, nothing };
 // @ts-expect-error another response, later
-export const wrongPromise: AuditHandlers = { log, tick, blob, maybe, verify, count: async () => 'x', forget, nothing };
+export const wrongPromise: AuditHandlers = { log, tick, blob, frame, maybe, verify, count: async () => 'x', forget, nothing };
 // @ts-expect-error another request
-export const wrongRequest: AuditHandlers = { log, tick, blob, maybe, verify: (token: string) => ({ user: token }), count, forget, nothing };
+export const wrongRequest: AuditHandlers = { ...handlers, verify: (token: string) => ({ user: token }) };
 
 export const options: ServeOptions[] = [
   {},

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the golden byte vectors frames.json, handshake.json and segment.json beside this file.
+"""Writes the golden byte vectors frames.json, handshake.json, segment.json and counters.json beside this file.
 
 The bytes come from the rules in docs/protocol.md by plain struct.pack, and from no implementation of the protocol.
 `generate.py --check` writes nothing and fails if a file differs from what would be written.
@@ -16,11 +16,12 @@ KINDS = {
     "EVENT": 1, "CALL": 2, "REPLY": 3, "ERROR": 4, "CANCEL": 5, "ITEM": 6, "END": 7, "CREDIT": 8, "STATE": 9,
     "PING": 10, "PONG": 11, "GOODBYE": 12,
 }
+BOTH = ["client", "server"]
 SENDERS = {
-    "EVENT": ["client"], "CALL": ["client"], "REPLY": ["server"], "ERROR": ["server"], "CANCEL": ["client"],
-    "CREDIT": ["client", "server"], "PING": ["client", "server"], "PONG": ["client", "server"], "GOODBYE": ["server"],
+    "EVENT": BOTH, "CALL": ["client"], "REPLY": ["server"], "ERROR": BOTH, "CANCEL": BOTH, "ITEM": BOTH, "END": BOTH,
+    "CREDIT": BOTH, "STATE": ["server"], "PING": BOTH, "PONG": BOTH, "GOODBYE": ["server"],
 }
-MORE, REDELIVERED = 1, 4
+MORE, META, REDELIVERED, LOAN = 1, 2, 4, 8
 
 # The client's name table that every vector with a target refers to.
 NAMES = [
@@ -30,7 +31,14 @@ NAMES = [
     {"name": "verify", "kind": "method", "codec": "msgpack"},
     {"name": "lookup", "kind": "method", "codec": "json"},
     {"name": "digest", "kind": "method", "codec": "raw"},
+    {"name": "tail", "kind": "stream", "codec": "raw"},
+    {"name": "store", "kind": "upload", "codec": "raw"},
+    {"name": "chat", "kind": "duplex", "codec": "json"},
+    {"name": "mode", "kind": "state", "codec": "json"},
+    {"name": "alarm", "kind": "broadcast", "codec": "raw"},
+    {"name": "later", "kind": "of a later version", "codec": "raw"},
 ]
+TAIL, STORE, CHAT, MODE, ALARM, LATER = 6, 7, 8, 9, 10, 11
 
 
 def letters(count, first=0x61):
@@ -47,17 +55,36 @@ def record(length, kind, flags, target, correlation, aux, payload):
     return data
 
 
+def senders_of(kind, target):
+    """An EVENT is a client's or, to a broadcast, a server's."""
+    if kind != "EVENT":
+        return SENDERS[kind]
+    return ["server"] if NAMES[target]["kind"] == "broadcast" else ["client"]
+
+
+def with_headers(block, value=b""):
+    """The payload of a message with META."""
+    data = struct.pack("<I", len(block)) + block
+    while len(data) % 8:
+        data += b"\0"
+    return data + value
+
+
+TRACE = b'{"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}'
+
+
 def frame(name, kind, flags=0, target=0, correlation=0, aux=0, payload=b"", **more):
     data = record(len(payload), KINDS[kind], flags, target, correlation, aux, payload)
     return {
         "name": name,
         "kindName": kind,
-        "senders": SENDERS[kind],
+        "senders": senders_of(kind, target),
         "header": {
             "payloadLength": len(payload), "kind": KINDS[kind], "flags": flags, "target": target,
             "correlation": correlation, "aux": aux,
         },
         "more": bool(flags & MORE),
+        "meta": bool(flags & META),
         "redelivered": bool(flags & REDELIVERED),
         "payload": payload.hex(),
         "recordBytes": len(data),
@@ -75,6 +102,10 @@ def frames():
         frame("event, msgpack {\"n\": 1}", "EVENT", target=0, correlation=1, payload=bytes.fromhex("81a16e01")),
         frame("event, json {\"n\":1}", "EVENT", target=1, correlation=2, payload=b'{"n":1}'),
         frame("event, redelivered", "EVENT", flags=REDELIVERED, target=2, correlation=3, payload=b"again"),
+        frame("event, its 1000 bytes on loan at 65536", "EVENT", flags=LOAN, target=2, correlation=6,
+              payload=struct.pack("<II", 65536, 1000)),
+        frame("event, nothing on loan, redelivered", "EVENT", flags=LOAN | REDELIVERED, target=2, correlation=7,
+              payload=struct.pack("<II", 0, 0)),
         frame("event, the last sequence number", "EVENT", target=2, correlation=0xFFFFFFFF, payload=b"z"),
         frame("event, the number after the last", "EVENT", target=2, correlation=0, payload=b"a"),
         frame("event, json, no value", "EVENT", target=1, correlation=4),
@@ -99,6 +130,41 @@ def frames():
               payload=b'{"code":"E_FAIL","message":"failed","name":"TypeError","stack":"TypeError\\n    at f"}'),
         frame("cancel", "CANCEL", correlation=7),
         frame("cancel of the last id", "CANCEL", correlation=0xFFFFFFFF),
+        frame("error, a source that failed", "ERROR", correlation=11, payload=b'{"code":"E_SOURCE","message":"gone"}'),
+        frame("call that opens a stream, credit for 65536", "CALL", target=TAIL, correlation=10, aux=65536,
+              payload=letters(3)),
+        frame("call that opens a stream, no credit yet", "CALL", target=TAIL, correlation=10, aux=0),
+        frame("call that opens an upload", "CALL", target=STORE, correlation=11),
+        frame("call that opens a duplex stream, the largest credit", "CALL", target=CHAT, correlation=12,
+              aux=0x7FFFFFFF),
+        frame("call to a kind of name of a later version", "CALL", target=LATER, correlation=13, payload=b"?"),
+    ]
+    for length in (0, 1, 7, 8, 9):
+        out.append(frame(f"item, payload of {length}", "ITEM", correlation=10, payload=letters(length)))
+    out += [
+        frame("item, the first fragment of some", "ITEM", flags=MORE, correlation=0xFFFFFFFF, payload=letters(64)),
+        frame("item, a later fragment", "ITEM", flags=MORE, correlation=0xFFFFFFFF, aux=64, payload=letters(64)),
+        frame("item, the last fragment", "ITEM", correlation=0xFFFFFFFF, aux=128, payload=letters(1)),
+        frame("end", "END", correlation=10),
+        frame("end of the last id", "END", correlation=0xFFFFFFFF),
+        frame("credit for a stream, the smallest", "CREDIT", correlation=10, aux=1),
+        frame("credit for a stream, 32768", "CREDIT", correlation=10, aux=32768),
+        frame("credit for a stream, the largest", "CREDIT", correlation=0xFFFFFFFF, aux=0x7FFFFFFF),
+        frame("state", "STATE", target=MODE, correlation=1, payload=b'{"level":3}'),
+        frame("state, no value", "STATE", target=MODE, correlation=2),
+        frame("state, the last id", "STATE", target=MODE, correlation=0xFFFFFFFF, payload=b"null"),
+        frame("state, the first fragment of some", "STATE", flags=MORE, target=MODE, correlation=3, payload=b'{"a":'),
+        frame("broadcast", "EVENT", target=ALARM, correlation=1, payload=b"fire"),
+        frame("broadcast, no bytes", "EVENT", target=ALARM, correlation=2),
+        frame("event with headers", "EVENT", flags=META, target=2, correlation=6, payload=with_headers(TRACE, b"v")),
+        frame("event with headers, redelivered", "EVENT", flags=META | REDELIVERED, target=2, correlation=6,
+              payload=with_headers(TRACE, b"v")),
+        frame("call with headers", "CALL", flags=META, target=5, correlation=14, aux=50,
+              payload=with_headers(b'{"a":"1"}', b"value")),
+        frame("call with headers that opens an upload", "CALL", flags=META, target=STORE, correlation=15,
+              payload=with_headers(b'{"a":"1"}')),
+        frame("broadcast with headers", "EVENT", flags=META, target=ALARM, correlation=4,
+              payload=with_headers(b"{}", b"x")),
         frame("credit, nothing released", "CREDIT", aux=0, transports=["socket"]),
         frame("credit, 4096 released", "CREDIT", aux=4096, transports=["socket"]),
         frame("credit, just before the count wraps", "CREDIT", aux=0xFFFFFFF8, transports=["socket"]),
@@ -111,7 +177,7 @@ def frames():
     return out
 
 
-def message(name, kind, target, correlation, aux, payload, capacity, flags=0):
+def message(name, kind, target, correlation, aux, payload, capacity, flags=0, sender=None):
     """A message cut for a ring of this capacity: no record is longer than a quarter of it."""
     room = capacity // 4 - 16
     at, records = 0, []
@@ -124,8 +190,9 @@ def message(name, kind, target, correlation, aux, payload, capacity, flags=0):
         if last:
             break
     return {
-        "name": name, "kindName": kind, "ringCapacity": capacity, "largestRecord": capacity // 4, "target": target,
-        "correlation": correlation, "aux": aux, "flags": flags, "payload": payload.hex(), "records": records,
+        "name": name, "kindName": kind, "sender": sender or senders_of(kind, target)[0], "ringCapacity": capacity,
+        "largestRecord": capacity // 4, "target": target, "correlation": correlation, "aux": aux,
+        "flags": flags, "payload": payload.hex(), "records": records,
     }
 
 
@@ -138,7 +205,60 @@ def messages():
         message("the same event, redelivered", "EVENT", 2, 9, 0, letters(3000), 4096, REDELIVERED),
         message("a reply of 2016 bytes, two full records", "REPLY", 0, 21, 0, letters(2016), 4096),
         message("an event that fills the ring", "EVENT", 2, 10, 0, letters(4032), 4096),
+        message("an item of 2500 bytes from a client", "ITEM", 0, 31, 0, letters(2500), 4096, sender="client"),
+        message("an item of 2500 bytes from a server", "ITEM", 0, 31, 0, letters(2500), 4096, sender="server"),
+        message("a state of 2500 bytes", "STATE", MODE, 32, 0, b'"' + letters(2498) + b'"', 4096),
+        message("a broadcast of 2500 bytes", "EVENT", ALARM, 33, 0, letters(2500), 4096),
+        message("an error of 1100 bytes from a client", "ERROR", 0, 34, 0,
+                b'{"code":"E_SOURCE","message":"' + letters(1068) + b'"}', 4096, sender="client"),
+        message("a call of 1500 bytes with headers, all in the first fragment", "CALL", 5, 35, 0,
+                with_headers(TRACE, letters(1500)), 4096, META),
+        message("a call whose headers are longer than a fragment", "CALL", 5, 36, 0,
+                with_headers(b'{"long":"' + letters(2000) + b'"}', letters(10)), 4096, META),
     ]
+
+
+def headers():
+    """Payloads with META: what they say, or what is wrong with them."""
+    def good(name, block, value=b""):
+        return {"name": name, "payload": with_headers(block, value).hex(), "headers": json.loads(block),
+                "value": value.hex()}
+
+    def bad(name, payload):
+        return {"name": name, "payload": payload.hex()}
+
+    longest = b'{"x":"' + letters(8192 - 8) + b'"}'
+    return {
+        "good": [
+            good("no header", b"{}", b"value"),
+            good("traceparent", TRACE, b"value"),
+            good("two, and no value", b'{"a":"1","b":""}'),
+            good("four bytes: no padding", b"{  }", b"value"),
+            good("five bytes: seven of padding", b"{   }", b"value"),
+            good("UTF-8 of two, three and four bytes", '{"ü€":"😀"}'.encode(), b"value"),
+            good("exactly 8192 bytes", longest, b"value"),
+        ],
+        "bad": [
+            bad("no payload", b""),
+            bad("half a length", b"\1\0"),
+            bad("a length alone", struct.pack("<I", 2)),
+            bad("no block", struct.pack("<I", 0) + bytes(4) + b"value"),
+            bad("longer than the message", struct.pack("<I", 17) + b'{"a":"1"}   value'),
+            bad("padding that is not there", struct.pack("<I", 2) + b"{}"),
+            bad("a length of 2^32 - 1", struct.pack("<I", 0xFFFFFFFF) + b"{}  "),
+            bad("a length of 2^31", struct.pack("<I", 0x80000000) + b"{}  "),
+            bad("a length that wraps with its padding", struct.pack("<I", 0xFFFFFFFC) + b"{}  "),
+            bad("8193 bytes", with_headers(longest + b" ", b"value")),
+            bad("not JSON", with_headers(b"{a:1}")),
+            bad("not UTF-8", with_headers(b'{"a":"\xff"}')),
+            bad("an array", with_headers(b'["a"]')),
+            bad("null", with_headers(b"null")),
+            bad("a string", with_headers(b'"a"')),
+            bad("a number as a value", with_headers(b'{"a":1}')),
+            bad("null as a value", with_headers(b'{"a":null}')),
+            bad("an object as a value", with_headers(b'{"a":"1","b":{}}')),
+        ],
+    }
 
 
 def reject():
@@ -151,30 +271,84 @@ def reject():
 
     return [
         {"name": "all zeros", "sender": "client", "record": "00" * 16},
+        {"name": "all zeros from the server", "sender": "server", "record": "00" * 16},
         bad("kind 0 with an id", "client", 0, 0),
-        bad("ITEM, reserved", "client", 0, 6),
-        bad("END, reserved", "server", 0, 7),
-        bad("STATE, reserved", "server", 0, 9),
         bad("kind 13", "client", 0, 13),
         bad("kind 255", "server", 0, 255),
-        bad("EVENT from the server", "server", 1, 1, target=2, payload=b"a"),
         bad("CALL from the server", "server", 1, 2, target=5, payload=b"a"),
-        bad("CANCEL from the server", "server", 0, 5),
         bad("REPLY from the client", "client", 1, 3, payload=b"a"),
-        bad("ERROR from the client", "client", 2, 4, payload=b"{}"),
+        bad("STATE from the client", "client", 1, 9, target=MODE, payload=b"1"),
         bad("GOODBYE from the client", "client", 0, 12, correlation=0),
-        bad("flag META", "client", 1, 1, flags=2, target=2, payload=b"a"),
-        bad("flag 8", "client", 1, 1, flags=8, target=2, payload=b"a"),
-        bad("flag 128", "server", 1, 3, flags=128, payload=b"a"),
-        bad("target beyond the table", "client", 1, 1, target=len(NAMES), payload=b"a"),
-        bad("target 65535", "client", 1, 2, target=0xFFFF, payload=b"a"),
+        bad("EVENT from the server to an event", "server", 1, 1, target=2, payload=b"a"),
+        bad("EVENT from the server to a state", "server", 1, 1, target=MODE, payload=b"1"),
+        bad("EVENT from the server to a stream", "server", 1, 1, target=TAIL, payload=b"a"),
+        bad("EVENT from the server, REDELIVERED", "server", 1, 1, flags=4, target=ALARM, payload=b"a"),
+        bad("STATE to a broadcast", "server", 1, 9, target=ALARM, payload=b"1"),
+        bad("STATE to an event", "server", 1, 9, target=1, payload=b"1"),
+        bad("STATE to a method", "server", 1, 9, target=4, payload=b"1"),
+        bad("STATE beyond the table", "server", 1, 9, target=len(NAMES), payload=b"1"),
+        bad("STATE, META", "server", 8, 9, flags=2, target=MODE, payload=with_headers(b"{} ")),
+        bad("STATE, REDELIVERED", "server", 1, 9, flags=4, target=MODE, payload=b"1"),
+        bad("LOAN of one byte", "client", 1, 1, flags=8, target=2, payload=b"a"),
+        bad("LOAN in a CALL", "client", 8, 2, flags=8, target=5, payload=struct.pack("<II", 0, 1)),
+        bad("LOAN without an arena", "client", 8, 1, flags=8, target=2, payload=struct.pack("<II", 0, 1)),
+        bad("LOAN of which more follows", "client", 8, 1, flags=9, target=2, payload=struct.pack("<II", 0, 1)),
+        bad("LOAN with headers", "client", 8, 1, flags=10, target=2, payload=struct.pack("<II", 0, 1)),
+        bad("EVENT, flag 16", "client", 1, 1, flags=16, target=2, payload=b"a"),
+        bad("EVENT, an empty fragment", "client", 0, 1, flags=1, target=2),
         bad("EVENT to a method", "client", 1, 1, target=5, payload=b"a"),
+        bad("EVENT to a stream", "client", 1, 1, target=TAIL, payload=b"a"),
+        bad("EVENT to a broadcast", "client", 1, 1, target=ALARM, payload=b"a"),
+        bad("EVENT to a state", "client", 1, 1, target=MODE, payload=b"1"),
+        bad("EVENT to a kind of name of a later version", "client", 1, 1, target=LATER, payload=b"a"),
+        bad("EVENT beyond the table", "client", 1, 1, target=len(NAMES), payload=b"a"),
+        bad("CALL, REDELIVERED", "client", 1, 2, flags=4, target=5, payload=b"a"),
         bad("CALL to an event", "client", 1, 2, target=2, payload=b"a"),
+        bad("CALL to a state", "client", 1, 2, target=MODE, payload=b"1"),
+        bad("CALL to a broadcast", "client", 1, 2, target=ALARM, payload=b"a"),
+        bad("CALL to target 65535", "client", 1, 2, target=0xFFFF, payload=b"a"),
+        bad("CALL with id 0", "client", 1, 2, target=5, correlation=0, payload=b"a"),
+        bad("CALL with id 0 that opens a stream", "client", 1, 2, target=TAIL, correlation=0, aux=1, payload=b"a"),
+        bad("CALL to an upload with a payload", "client", 1, 2, target=STORE, payload=b"a"),
+        bad("CALL to a duplex stream with a payload", "client", 1, 2, target=CHAT, aux=65536, payload=b"1"),
+        bad("CALL with a first credit of 2^31", "client", 1, 2, target=TAIL, aux=0x80000000, payload=b"a"),
+        bad("CALL with a first credit of 2^32 - 1", "client", 0, 2, target=CHAT, aux=0xFFFFFFFF),
+        bad("CALL, an empty fragment", "client", 0, 2, flags=1, target=5),
+        bad("REPLY, flag 128", "server", 1, 3, flags=128, payload=b"a"),
+        bad("REPLY, META", "server", 8, 3, flags=2, payload=with_headers(b"{} ")),
+        bad("REPLY with a target", "server", 1, 3, target=1, payload=b"a"),
+        *(
+            item for sender in BOTH for item in (
+                bad(f"ERROR from the {sender}, META", sender, 8, 4, flags=2, payload=with_headers(b"{} ")),
+                bad(f"ERROR from the {sender} with a target", sender, 2, 4, target=TAIL, payload=b"{}"),
+                bad(f"CANCEL from the {sender} with a payload", sender, 1, 5, payload=b"a"),
+                bad(f"CANCEL from the {sender} with a target", sender, 0, 5, target=TAIL),
+                bad(f"CANCEL from the {sender}, MORE", sender, 0, 5, flags=1),
+                bad(f"ITEM from the {sender} with a target", sender, 1, 6, target=TAIL, payload=b"a"),
+                bad(f"ITEM from the {sender}, META", sender, 8, 6, flags=2, payload=with_headers(b"{} ")),
+                bad(f"ITEM from the {sender}, REDELIVERED", sender, 1, 6, flags=4, payload=b"a"),
+                bad(f"END from the {sender} with a payload", sender, 1, 7, payload=b"a"),
+                bad(f"END from the {sender} with a target", sender, 0, 7, target=TAIL),
+                bad(f"END from the {sender}, MORE", sender, 0, 7, flags=1),
+                bad(f"CREDIT of 0 from the {sender}", sender, 0, 8, aux=0),
+                bad(f"CREDIT of 2^31 from the {sender}", sender, 0, 8, aux=0x80000000),
+                bad(f"CREDIT of 2^32 - 1 from the {sender}", sender, 0, 8, aux=0xFFFFFFFF),
+                bad(f"CREDIT from the {sender} with a payload", sender, 1, 8, aux=1, payload=b"a"),
+                bad(f"CREDIT from the {sender} with a target", sender, 0, 8, target=TAIL, aux=1),
+                bad(f"CREDIT from the {sender}, MORE", sender, 0, 8, flags=1, aux=1),
+                bad(f"CREDIT with correlation 0 from the {sender} in a ring", sender, 0, 8, correlation=0, aux=16),
+                bad(f"PING from the {sender}, MORE", sender, 1, 10, flags=1, payload=b"a"),
+                bad(f"PING of 1009 bytes from the {sender}", sender, 1009, 10, payload=letters(1009)),
+            )
+        ),
+        bad("GOODBYE with a payload", "server", 1, 12, correlation=0, payload=b"a"),
         bad("length 0xFFFFFFFF", "client", 0xFFFFFFFF, 1, target=2),
         bad("length 0x80000000", "client", 0x80000000, 1, target=2),
         bad("length beyond what was published", "client", 9, 1, target=2, payload=b"8 bytes."),
         bad("a record of a quarter and 8 bytes", "client", largest - 16 + 1, 1, target=2,
             payload=letters(largest - 16 + 1), abridged=True),
+        bad("an item of a quarter and 8 bytes", "server", largest - 16 + 1, 6, payload=letters(largest - 16 + 1),
+            abridged=True),
     ]
 
 
@@ -208,13 +382,17 @@ def handshakes():
     }
     return [
         handshake("HELLO with shared memory", 1, 1, 1, hello),
+        handshake("HELLO with an arena", 1, 1, 1, {**hello, "arenaBytes": 1048576}),
         handshake("HELLO without shared memory", 1, 1, 1, socket_only),
         handshake("HELLO from the future that still speaks version 1", 1, 1, 3,
                   {**hello, "features": ["tracing"], "colour": {"unknown": ["fields", "are", "ignored"]}}),
+        handshake("HELLO with counters", 1, 1, 1, {**hello, "counters": {"bytes": 65536}}),
+        handshake("HELLO with counters that cannot be shared", 1, 1, 1, {**hello, "noCountersReason": "no memfd"}),
         handshake("HELLO of a takeover", 1, 1, 1, {**hello, "names": [], "transports": ["socket"], "takeover": True}),
         handshake("WELCOME with shared memory", 2, 1, 1, welcome),
         handshake("WELCOME without shared memory", 2, 1, 1,
                   {**welcome, "transport": "socket", "reason": "no descriptor came with HELLO"}),
+        handshake("WELCOME without counters", 2, 1, 1, {**welcome, "noCountersReason": "no interest"}),
     ] + [
         handshake(f"REFUSE {code}", 3, 1, 1, {"code": f"ERR_PILLION_{code}", "message": message})
         for code, message in (
@@ -228,12 +406,13 @@ def handshakes():
 # --- segment -----------------------------------------------------------------------------------------------------
 
 
-def page0(header, one, two, control):
+def page0(header, one, two, arena, control):
     """The first 0x800 bytes of a segment."""
     data = bytearray(0x800)
     words = {
-        0x000: 0x314E4C50, 0x004: 1, 0x008: header + one + two, 0x00C: header,
-        0x010: header, 0x014: one, 0x018: header + one, 0x01C: two, **control,
+        0x000: 0x314E4C50, 0x004: 1, 0x008: header + one + two + arena, 0x00C: header,
+        0x010: header, 0x014: one, 0x018: header + one, 0x01C: two,
+        0x020: header + one + two if arena else 0, 0x024: arena, **control,
     }
     for offset, value in words.items():
         data[offset:offset + 4] = struct.pack("<I", value)
@@ -246,13 +425,14 @@ CONTROL = {
 }
 
 
-def segment(name, header, one, two, **control):
-    data, words = page0(header, one, two, {CONTROL[key.replace("_", ".")[1:]]: value for key, value in control.items()})
+def segment(name, header, one, two, arena=0, **control):
+    data, words = page0(header, one, two, arena, {CONTROL[key.replace("_", ".")[1:]]: value for key, value in control.items()})
     return {
         "name": name,
-        "segmentBytes": header + one + two,
+        "segmentBytes": header + one + two + arena,
         "headerBytes": header,
         "rings": [{"dataOffset": header, "capacity": one}, {"dataOffset": header + one, "capacity": two}],
+        "arena": {"offset": header + one + two, "bytes": arena} if arena else None,
         "words": {f"0x{offset:03x}": struct.pack("<I", value).hex() for offset, value in sorted(words.items())},
         "page0": bytes(data).hex(),
     }
@@ -293,6 +473,66 @@ def rings():
     ]
 
 
+# --- counters ----------------------------------------------------------------------------------------------------
+
+
+def compact(value):
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+
+
+def entry(kind, number, cells, text):
+    """Header, cells, text, zeros to a multiple of 64."""
+    data = struct.pack("<4I", 0, kind, len(text), number) + struct.pack(f"<{len(cells)}d", *cells) + text
+    while len(data) % 64:
+        data += b"\0"
+    return struct.pack("<I", len(data)) + data[4:]
+
+
+def counters(name, size, metrics, series):
+    """A memory in which each metric stands right before its first series. `series` are (metric, labels, numbers)."""
+    image, order, listed, snapshot = b"", [], [], []
+    for index, values, numbers in series:
+        metric = metrics[index]
+        if index not in order:
+            order.append(index)
+            image += entry(1, 0, [], compact(metric))
+        told = {key: metric[key] for key in ("name", "kind", "help", "unit")}
+        told["labels"] = dict(zip(metric["labels"], values))
+        if metric["kind"] == "histogram":
+            bounds = [float("-inf"), *metric["buckets"], float("inf")]
+            counts = [sum(low < number <= high for number in numbers) for low, high in zip(bounds, bounds[1:])]
+            cells = [sum(numbers), *counts]
+            told.update(count=len(numbers), sum=sum(numbers), buckets=[
+                {"le": bound, "count": sum(counts[:position + 1])}
+                for position, bound in enumerate([*metric["buckets"], None])])
+        else:
+            cells = [sum(numbers)]
+            told["value"] = sum(numbers)
+        image += entry(2, order.index(index), cells, compact(values))
+        listed.append({"metric": metric["name"], "kind": metric["kind"], "labels": told["labels"], "numbers": numbers})
+        snapshot.append(told)
+    header = struct.pack("<4I", 0x434E4C50, 1, size, 128) + bytes(48) + struct.pack("<I", len(image)) + bytes(60)
+    return {"name": name, "bytes": size, "used": len(image), "metrics": metrics, "series": listed,
+            "image": (header + image).hex(), "snapshot": snapshot}
+
+
+def memories():
+    requests = {"name": "requests", "kind": "counter", "labels": ["method", "status"], "help": "Requests served", "unit": ""}
+    inflight = {"name": "inflight", "kind": "gauge", "labels": [], "help": "", "unit": "requests"}
+    latency = {"name": "latency", "kind": "histogram", "labels": ["route"], "buckets": [0.125, 0.5, 1, 2.5], "help": "",
+               "unit": "seconds"}
+    narrow = {"name": "n", "kind": "histogram", "labels": [], "buckets": [-1.5], "help": "é€😀", "unit": ""}
+    return [
+        counters("nothing counted yet", 4096, [requests], []),
+        counters("one gauge below zero", 4096, [inflight], [(0, [], [3, -5.25])]),
+        counters("one metric, three sets of labels", 8192, [requests], [
+            (0, ["GET", "200"], [1, 1, 0.5]), (0, ["", "ünïcödé \"quoted\""], []), (0, ["PUT", "x" * 256], [2**53 - 1])]),
+        counters("all kinds, in the order of their first use", 65536, [requests, inflight, latency, narrow], [
+            (2, ["/"], [0.125, 0.25, 0.5, 1, 2, 4, -1]), (1, [], [7]), (0, ["GET", "200"], [12]), (2, ["/é"], []),
+            (3, [], [-2, -1.5, -1])]),
+    ]
+
+
 # --- files -------------------------------------------------------------------------------------------------------
 
 ABOUT = "Generated by generate.py from docs/protocol.md. All byte strings are hexadecimal; offsets of words are in hex."
@@ -302,15 +542,18 @@ def files():
     return {
         "frames.json": {
             "about": ABOUT, "version": 1, "names": NAMES, "frames": frames(), "messages": messages(),
-            "reject": {"ringCapacity": 262144, "records": reject()},
+            "headers": headers(), "reject": {"ringCapacity": 262144, "records": reject()},
         },
         "handshake.json": {"about": ABOUT, "version": 1, "messages": handshakes()},
+        "counters.json": {"about": ABOUT, "version": 1, "memories": memories()},
         "segment.json": {
             "about": ABOUT, "version": 1, "controlWords": {key: f"0x{value:03x}" for key, value in CONTROL.items()},
             "names": NAMES,
             "segments": [
                 segment("default: two rings of 262144", 4096, 262144, 262144),
                 segment("the smallest", 4096, 4096, 4096),
+                segment("with an arena", 4096, 262144, 262144, 1048576),
+                segment("the smallest with the smallest arena", 4096, 4096, 4096, 4096),
                 segment("a large first ring, a header of 64 KiB", 65536, 1073741824, 4096),
                 segment("written to before it was connected", 4096, 262144, 262144, _0_tail=0x30),
                 segment("positions that will wrap", 4096, 262144, 262144, _0_tail=0xFFFFFF00, _0_head=0xFFFFFF00,

@@ -11,7 +11,11 @@ test('without one it is the suite, or the part of it that is asked for', (t) => 
   const request = readRequest(['--quick', '--only', 'call', '--transports', 'shm,http']);
   t.deepEqual(
     request?.scenarios.map(({ name, transports }) => [name, transports]),
-    [['call', ['shm', 'http']]],
+    // Held on a CPU each, and as the scheduler places them.
+    [
+      ['call', ['shm', 'http']],
+      ['call', ['shm', 'http']],
+    ],
   );
   t.false(request?.withOverhead);
 });
@@ -22,6 +26,14 @@ for (const [title, args, message] of [
   ['a rate together with a gap', ['--rate', '10', '--gap', '10'], /exclude each other/],
   ['an unknown pattern', ['--pattern', 'shout'], /--pattern=shout is none of call, event/],
   ['a case of one’s own in the suite', ['--payload', '64', '--quick'], /belong to the suite/],
+  ['a repeated case of one’s own', ['--payload', '64', '--repeat', '3'], /belong to the suite/],
+  ['a single repetition', ['--repeat', '1'], /--repeat=1 is no number from 2/],
+  ['half a repetition', ['--repeat', '2.5'], /--repeat=2.5 is no whole number/],
+  ['to repeat some transports', ['--repeat', '3', '--transports', 'shm'], /--repeat goes with/],
+  ['to repeat what is no headline', ['--repeat', '3', '--only', 'clients'], /unknown name=clients; known: limits, send/],
+  ['a folder for a single run', ['--out', 'folder'], /--out belongs to --repeat/],
+  ['half a client', ['--clients', '1.5'], /--clients=1.5 is no whole number/],
+  ['to place a thread', ['--placement', 'held', '--transports', 'worker'], /needs a sidecar process that can be placed/],
 ] as const) {
   test(`refuses ${title}`, (t) => {
     t.throws(() => readRequest(args), { message });

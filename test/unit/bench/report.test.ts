@@ -1,9 +1,12 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test from 'ava';
 import { renderPage } from '../../../bench/report/html.js';
 import { formatBytes, formatGap, formatUs, labelOf } from '../../../bench/report/labels.js';
 import { leadOf } from '../../../bench/report/lead.js';
 import { lookOf } from '../../../bench/report/looks.js';
-import { formatMarkdown, updatePage } from '../../../bench/report/markdown.js';
+import { formatMarkdown, headline, updatePage } from '../../../bench/report/markdown.js';
 import { ninesOf } from '../../../bench/report/percentile-chart.js';
 import { readResult } from '../../../bench/report/read.js';
 import { chartsOf } from '../../../bench/report/sections.js';
@@ -88,6 +91,43 @@ test('the lead says how rounds differed, and what rare and large calls cost', (t
   t.notRegex(leadOf({ ...sampleResult(), rows: [] }), /µs/);
 });
 
+test('the headline is that of the held rows, and says so beside what the scheduler made of them', (t) => {
+  const result = sampleResult();
+  for (const row of result.rows) if (row.scenario === 'call' && row.transport === 'shm') row.p50Us = row.placement === 'held' ? 0.5 : 7;
+  t.regex(headline(result), /ask: pillion \| 0\.5 µs \|/);
+  t.regex(headline(result), /Each side held on a CPU of its own\. Placed by the scheduler, asking took: pillion 7 µs/);
+  t.regex(leadOf(result), /<strong>0\.5 µs<\/strong>.*with a CPU for each side.*Where the scheduler places them: 7 µs/);
+  const free = { ...result, rows: result.rows.filter(({ placement }) => placement !== 'held') };
+  t.regex(headline(free), /ask: pillion \| 7 µs \|/);
+  t.notRegex(headline(free), /held/);
+  t.notRegex(leadOf(free), /CPU for each side/);
+});
+
+test('held rows are in no chart of freely placed ones', (t) => {
+  const result = sampleResult();
+  const free = { ...result, rows: result.rows.filter(({ placement }) => placement !== 'held') };
+  for (const id of ['gap-sweep', 'all-calls', 'percentiles', 'clients']) t.deepEqual(seriesOf(id, result), seriesOf(id, free), id);
+});
+
+test('a bar shows its single rounds and its placement', (t) => {
+  t.regex(renderPage(sampleResult()), /<td>140 to 155<\/td><td class="text">held<\/td>/);
+  t.regex(formatMarkdown(sampleResult()), /\| http \/ call \| 150 x \| 140 to 155 \| held \|/);
+});
+
+test('a result from before there were rounds of rates and bars is still read', (t) => {
+  const result = JSON.parse(JSON.stringify(sampleResult()));
+  for (const row of result.rows) delete row.opsPerSecRounds;
+  for (const verdict of result.verdicts) for (const name of ['placement', 'rounds']) delete verdict[name];
+  const folder = mkdtempSync(join(tmpdir(), 'pillion-report-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, 'result.json');
+  writeFileSync(file, JSON.stringify(result));
+  const read = readResult(file);
+  t.like(read.verdicts[0], { placement: 'free', rounds: [] });
+  t.deepEqual(read.rows[0]?.opsPerSecRounds, []);
+  t.notThrows(() => formatMarkdown(read));
+});
+
 test('a run without rows says so instead of drawing', (t) => {
   const page = renderPage({ ...sampleResult(), rows: [], overhead: [], verdicts: [] });
   t.true(page.split('Not part of this run.').length > 5);
@@ -114,6 +154,8 @@ test('what is no result is refused with the reason', (t) => {
     [{ ...sampleResult(), rows: [null] }, /rows\[0\]/],
     [{ ...sampleResult(), rows: [{ ...sampleResult().rows[0], p50Us: '<b>' }] }, /rows\[0\]\.p50Us/],
     [{ ...sampleResult(), verdicts: undefined }, /no list of verdicts/],
+    [{ ...sampleResult(), verdicts: [{ ...sampleResult().verdicts[0], rounds: ['1'] }] }, /verdicts\[0\]\.rounds/],
+    [{ ...sampleResult(), rows: [{ ...sampleResult().rows[0], opsPerSecRounds: 1 }] }, /rows\[0\]\.opsPerSecRounds/],
   ];
   for (const [value, reason] of cases) t.regex(complaintAbout(value) ?? '', reason);
   t.is(complaintAbout(JSON.parse(JSON.stringify(sampleResult()))), undefined);

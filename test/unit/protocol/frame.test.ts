@@ -5,7 +5,7 @@ import { checkControlLength, checkTag, flagsOf, kindOf, nameOfKind, tagOf, targe
 /** docs/protocol.md, section 3: kinds and the flags that they may carry, by sender. */
 const allowed = {
   client: new Map([
-    [1, 0b111],
+    [1, 0b1111],
     [2, 0b011],
     [4, 0b001],
     [5, 0],

@@ -33,7 +33,9 @@ for (const vector of segments) {
   if (addon === null || !isFresh || vector.headerBytes !== 4096) continue;
   test(`creates the golden page 0: ${vector.name}`, (t) => {
     const [first, second] = vector.rings.map(({ capacity }) => capacity) as [number, number];
-    const segment = addon.Segment.create(first, second);
+    const arenaBytes = vector.arena?.bytes ?? 0;
+    const segment = addon.Segment.create(first, second, arenaBytes);
+    t.is(segment.arena?.byteLength ?? 0, arenaBytes);
     t.is(Buffer.from(segment.buffer, 0, 4096).toString('hex'), vector.page0.padEnd(8192, '0'));
     t.is(segment.headerBytes, vector.headerBytes);
     t.deepEqual(segment.capacities, [first, second]);

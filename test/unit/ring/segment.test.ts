@@ -1,4 +1,6 @@
+import { randomFill } from 'node:crypto';
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { promisify } from 'node:util';
 import test from 'ava';
 import { ringsOfSegment } from '../../../src/ring/memory.js';
 import { pattern } from '../../helpers/bytes.js';
@@ -54,7 +56,49 @@ test.serial('two mappings of one segment are one memory, with the rings in the s
 test.serial('a fresh segment is zero, but for the words that describe it', (t) => {
   const segment = Segment.create(4096, 4096);
   t.true(new Uint8Array(segment.buffer, 32).every((byte) => byte === 0));
+  t.is(segment.arena, undefined);
   segment.close();
+});
+
+test.serial('two mappings of an arena are one memory behind the rings, zero at first', (t) => {
+  const created = Segment.create(4096, 8192, 20_480);
+  const mapped = Segment.map(reopen(created.descriptor), 8192, 20_480);
+  const [here, there] = [created, mapped].map(({ arena }) => new Uint8Array(arena as ArrayBuffer)) as [Uint8Array, Uint8Array];
+  t.deepEqual([here.length, there.length], [20_480, 20_480]);
+  t.true(here.every((byte) => byte === 0));
+  here.set(pattern(20_480, 1));
+  t.deepEqual(there, pattern(20_480, 1));
+  t.true(new Uint8Array(created.buffer, 40).every((byte) => byte === 0));
+  created.close();
+  mapped.close();
+});
+
+test.serial('an arena may outlive the rings, and its views have length 0 when it is closed', (t) => {
+  const before = resources();
+  const segment = Segment.create(4096, 4096, 4096);
+  const view = new Uint8Array(segment.arena as ArrayBuffer, 64, 100);
+  segment.closeRings();
+  segment.closeRings();
+  t.is(segment.buffer as ArrayBuffer | undefined, undefined);
+  view.fill(7);
+  t.is(view[99], 7);
+  t.is(resources().memfds, before.memfds);
+  segment.close();
+  segment.close();
+  t.is(view.length, 0);
+  view[99] = 8;
+  t.false(99 in view);
+  t.throws(() => view.fill(8), { instanceOf: TypeError });
+  t.deepEqual(resources(), before);
+});
+
+test.serial('a thread that still writes to a closed arena writes to nobody', async (t) => {
+  const segment = Segment.create(4096, 4096, 2 ** 20);
+  const view = new Uint8Array(segment.arena as ArrayBuffer);
+  const filled = promisify(randomFill as (view: Uint8Array, done: (error: Error | null) => void) => void)(view);
+  segment.close();
+  await filled;
+  t.is(view.length, 0);
 });
 
 test.serial('a segment can neither be shrunk nor grown by whoever has it', (t) => {
@@ -114,6 +158,25 @@ test.serial('a segment whose words have been changed, or whose rings are too lar
   const segment = Segment.create(8192, 4096);
   t.throws(() => Segment.map(reopen(segment.descriptor), 4096));
   segment.close();
+  for (const [offset, value] of [
+    [0x020, 0],
+    [0x020, 4096 * 2],
+    [0x024, 0],
+    [0x024, 4096],
+    [0x024, 8193],
+    [0x024, 0xffffe000],
+    [0x008, 4096 * 3],
+  ] as const) {
+    const withArena = Segment.create(4096, 4096, 8192);
+    new Uint32Array(withArena.buffer)[offset / 4] = value;
+    t.throws(() => Segment.map(reopen(withArena.descriptor), 65_536, 65_536), undefined, `word ${offset.toString(16)} = ${value}`);
+    withArena.close();
+  }
+  const large = Segment.create(4096, 4096, 8192);
+  t.throws(() => Segment.map(reopen(large.descriptor), 65_536, 4096), { message: /maxArenaBytes/ });
+  t.throws(() => Segment.map(reopen(large.descriptor), 65_536));
+  large.close();
+  for (const bytes of [1, 4097, 2 ** 30 + 4096]) t.throws(() => Segment.create(4096, 4096, bytes));
   closeSync(openSync('/dev/null', 'r'));
   t.deepEqual(resources(), before);
 });

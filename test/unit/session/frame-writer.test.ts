@@ -205,6 +205,41 @@ test('who waits for room is called when nothing else does', (t) => {
   t.false(blocked.at(-1));
 });
 
+test('what somebody who waited for room writes is begun at once, whatever its size', (t) => {
+  const ring = testRing(CAPACITY);
+  const { writer, blocked } = writerOn(ring);
+  fill({ writer });
+  writer.whenFree(() => writer.write(callTag, 1, 0, payload(2 * WHOLE)));
+  takeAll(ring);
+  giveBack(ring.consumer);
+  writer.pump();
+  t.deepEqual(assemble(takeAll(ring)).get(1)?.length, 2 * WHOLE);
+  t.false(blocked.at(-1));
+});
+
+test('who waits for room does not wait for large messages', (t) => {
+  const ring = testRing(CAPACITY);
+  const { writer } = writerOn(ring);
+  writer.write(callTag, 1, 0, payload(10 * WHOLE));
+  let calls = 0;
+  writer.whenFree(() => calls++);
+  takeAll(ring);
+  giveBack(ring.consumer);
+  writer.pump();
+  t.true(writer.hasQueue);
+  t.is(calls, 1);
+});
+
+test('a message that is taken back waits for nothing any more', (t) => {
+  const ring = testRing(CAPACITY);
+  const { writer, blocked } = writerOn(ring);
+  fill({ writer });
+  writer.write(callTag, 1, 0, payload(900));
+  t.true(blocked.at(-1));
+  t.true(writer.remove(CALL, 1));
+  t.false(blocked.at(-1));
+});
+
 test('a batch is published at its end, or when the ring is full', (t) => {
   const ring = testRing(CAPACITY);
   const { writer } = writerOn(ring);

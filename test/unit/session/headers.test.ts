@@ -48,6 +48,8 @@ function start({ concurrency = Number.POSITIVE_INFINITY } = {}) {
     maxQueuedBytes: 100_000,
     exposeStacks: false,
     concurrency,
+    maxOpenStreams: 1024,
+    checksViews: true,
     windowBytes: 65536,
     pushTargets: new Map(),
     counters: newServerCounters(),

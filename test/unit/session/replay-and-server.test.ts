@@ -30,8 +30,10 @@ function replayToServer(old: TestRing, keepCall: boolean, isRedelivery: boolean)
     maxQueuedBytes: 1_000_000,
     exposeStacks: false,
     concurrency: Number.POSITIVE_INFINITY,
+    maxOpenStreams: 1024,
     windowBytes: 65536,
     pushTargets: new Map(),
+    checksViews: true,
     counters: newServerCounters(),
     onHandlerError: () => {},
     onEnd: (error) => ends.push(error),
@@ -40,6 +42,7 @@ function replayToServer(old: TestRing, keepCall: boolean, isRedelivery: boolean)
     isRedelivery,
     isOwnTarget: (tag) => tag >>> 16 === ((tag & 0xff) === EVENT ? 0 : 1),
     keepCall: () => keepCall,
+    keepEnd: () => keepCall,
   });
   channel.ready();
   channel.ready();

@@ -1,6 +1,6 @@
 import test from 'ava';
 import { ProtocolError } from '../../../src/errors.js';
-import { CALL, CANCEL, EVENT, flagsOf, MORE, REDELIVERED, tagOf } from '../../../src/protocol/frame.js';
+import { CALL, CANCEL, END, EVENT, flagsOf, MORE, REDELIVERED, tagOf } from '../../../src/protocol/frame.js';
 import { type ReplayOptions, replay } from '../../../src/session/replay.js';
 import { pattern } from '../../helpers/bytes.js';
 import { put, type RecordSeen, type TestRing, take, testRing } from '../../helpers/ring.js';
@@ -8,7 +8,7 @@ import { random } from '../../helpers/seed.js';
 
 const eventTag = tagOf(EVENT, 0, 1);
 const callTag = tagOf(CALL, 0, 2);
-const never = { isOwnTarget: () => true, isRedelivery: false, keepCall: () => false };
+const never = { isOwnTarget: () => true, isRedelivery: false, keepCall: () => false, keepEnd: () => false };
 
 function replayAll(old: TestRing, next: TestRing, options: ReplayOptions) {
   return replay(old.memory, old.producer.cachedHead, old.producer.producerPosition | 0, next.producer, options);
@@ -75,6 +75,28 @@ test('events are marked as redelivered if they may have been read, fragments inc
   t.true(takeAll(third).every(({ tag }) => (flagsOf(tag) & REDELIVERED) !== 0));
 });
 
+test('the END of a stream goes over with its call, behind it', (t) => {
+  const old = testRing(4096);
+  const endTag = tagOf(END, 0, 0);
+  for (const id of [1, 2]) {
+    put(old.producer, new Uint8Array(0), callTag, id);
+    put(old.producer, new Uint8Array(0), endTag, id);
+  }
+  put(old.producer, pattern(1), endTag, 1);
+  old.producer.publish();
+  const next = testRing(4096);
+  const kept = new Set<number>();
+  const keepCall = (id: number): boolean => id === 1 && kept.add(id).has(id);
+  t.is(replayAll(old, next, { ...never, keepCall, keepEnd: (id) => kept.has(id) }).events, 0);
+  t.deepEqual(
+    takeAll(next).map(({ tag, correlationId }) => [tag, correlationId]),
+    [
+      [callTag, 1],
+      [endTag, 1],
+    ],
+  );
+});
+
 test('calls go over only if they are to be sent again, with all their records', (t) => {
   const old = testRing(4096);
   put(old.producer, pattern(8), callTag, 1);
@@ -87,8 +109,7 @@ test('calls go over only if they are to be sent again, with all their records', 
   const asked: [number, number][] = [];
   const next = testRing(4096);
   replayAll(old, next, {
-    isOwnTarget: () => true,
-    isRedelivery: false,
+    ...never,
     keepCall: (id, records) => {
       asked.push([id >>> 0, records]);
       return id === 2;
@@ -174,7 +195,12 @@ test('whatever the dead peer left in the ring, replay ends and writes only what 
       old.memory.words[below(old.memory.words.length)] = below(2) === 0 ? below(2 ** 32) | 0 : below(200);
     }
     const next = testRing(512, below(64) * 8);
-    replayAll(old, next, { isOwnTarget: () => true, isRedelivery: below(2) === 0, keepCall: () => below(2) === 0 });
+    replayAll(old, next, {
+      isOwnTarget: () => true,
+      isRedelivery: below(2) === 0,
+      keepCall: () => below(2) === 0,
+      keepEnd: () => below(2) === 0,
+    });
     t.notThrows(() => takeAll(next));
   }
 });
