@@ -163,6 +163,8 @@ export class ClientStreams {
     if (stream.isReferenced === isReferenced || !this.streams.has(stream.id)) return;
     stream.isReferenced = isReferenced;
     this.referencedCount += isReferenced ? 1 : -1;
+    if (isReferenced) stream.timer?.ref();
+    else stream.timer?.unref();
     this.host.onStreamsChanged();
   }
 

@@ -604,6 +604,7 @@ export class ServerSession {
 
   private startCall(route: Route, handler: Handler, flags: number, id: number, aux: number, message: Reassembled | null): void {
     if (route.kind === 'method') this.handleCall(route, handler, flags, id, aux, message);
+    else if (this.isLeaving) this.replyError(id, { code: 'ERR_PILLION_CLOSED', message: 'the sidecar is leaving' });
     else this.openStream(route, handler, flags, id, aux, message);
   }
 

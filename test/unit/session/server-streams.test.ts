@@ -186,6 +186,18 @@ test('what has arrived of an item is forgotten with its stream, whatever ends it
   t.deepEqual(ends, []);
 });
 
+test('a server that leaves ends its streams before GOODBYE, those that wait for their turn as well', async (t) => {
+  const { say, answers, session } = start({ method: () => pattern(3) }, { concurrency: 1 });
+  say([open(STREAM), 1], [open(UPLOAD), 2], [open(METHOD), 3], [open(DUPLEX), 4]);
+  await session.leave();
+  const seen = answers();
+  t.deepEqual(
+    seen.map(({ tag, correlationId }) => `${nameOfKind(kindOf(tag))} ${correlationId}`),
+    ['ERROR 1', 'ERROR 2', 'REPLY 3', 'ERROR 4', 'GOODBYE 0'],
+  );
+  for (const { tag, payload } of seen) if (tag === error) t.is(JSON.parse(Buffer.from(payload).toString()).code, 'ERR_PILLION_CLOSED');
+});
+
 test('a handler that reads no more of a duplex stream, and has said its end, is through with it', async (t) => {
   const { ends, say, told } = start(
     {
