@@ -29,8 +29,11 @@ console.log('price', await client.call('price', 'tea', { headers }), 'after two 
 await client.call('price', 'tea').catch(({ code, message }) => console.log(code, message));
 failuresLeft = Number.POSITIVE_INFINITY;
 for (let call = 1; call <= 3; call++) await client.call('price', 'tea', { headers }).catch((error) => console.log(call, error.message));
-const { values } = await registry.getSingleMetric('pillion_message_seconds').get();
-for (const { metricName, labels, value } of values.filter((entry) => entry.metricName.endsWith('_count')))
-  console.log(metricName, labels.kind, labels.name, labels.outcome, value);
+console.log(
+  (await registry.metrics())
+    .split('\n')
+    .filter((line) => /^pillion_message_seconds_count/.test(line))
+    .join('\n'),
+);
 await client.close();
 await server.close();
