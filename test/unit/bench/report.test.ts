@@ -59,7 +59,7 @@ test('a sweep has a line for each transport in both panels, in the same colour a
 test('what has no figures is not drawn, and is named beside the chart with its reason', (t) => {
   t.false(seriesOf('latency-cpu').some(({ name }) => name === 'HTTP, keep-alive'));
   const chart = chartsOf(sampleResult()).find(({ id }) => id === 'latency-cpu');
-  t.is(chart?.missing.length, 4);
+  t.is(chart?.missing.length, 3);
   t.regex(renderPage(sampleResult()), /HTTP, keep-alive, 64 B, 1,000\/s: failed: invented, rate missed/);
 });
 
