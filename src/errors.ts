@@ -13,7 +13,7 @@
  * | `ERR_PILLION_NOT_CONNECTED` | there is no sidecar, and the operation cannot wait for one |
  * | `ERR_PILLION_CLOSED` | the client or server was closed |
  * | `ERR_PILLION_CLAIM_OVER` | the claim or the event was committed, aborted or done before |
- * | `ERR_PILLION_BUSY` | a limit on calls, connections or buffered bytes is reached |
+ * | `ERR_PILLION_BUSY` | a limit on calls, streams, connections or buffered bytes is reached |
  * | `ERR_PILLION_SLOW_CLIENT` | a client did not read a broadcast whose definition says that such clients are disconnected |
  * | `ERR_PILLION_COUNTERS_FULL` | the memory of the counters has no room for another name or set of labels; those that exist go on |
  * | `ERR_PILLION_HANDLER` | the handler threw something without a code of its own |

@@ -1,4 +1,3 @@
-import { markAsUntransferable } from 'node:worker_threads';
 import { CONTROL_BYTES_PER_RING, CONTROL_OFFSET, HEAD_OFFSET, PARKED_OFFSET, RECORD_SHARE, STARVED_OFFSET, TAIL_OFFSET } from './layout.js';
 
 /**
@@ -21,7 +20,6 @@ export const STARVED = STARVED_OFFSET / 4;
 
 /** The two rings of a mapped segment: [client to server, server to client]. */
 export function ringsOfSegment(buffer: ArrayBuffer, headerBytes: number, capacities: readonly [number, number]): [RingMemory, RingMemory] {
-  keepHere(buffer);
   return [
     view(buffer, 0, headerBytes, capacities[0], 2 * capacities[0]),
     view(buffer, 1, headerBytes + 2 * capacities[0], capacities[1], 2 * capacities[1]),
@@ -43,16 +41,13 @@ export function privateRing(capacity: number): RingMemory {
   };
 }
 
-/** The bytes of a mapped segment's arena, or null. */
+/**
+ * The bytes of a mapped segment's arena, or null. Memory from outside of V8 is copied or refused when somebody transfers it; marking it as untransferable on top of that
+ * would make it impossible to detach on newer versions of Node.
+ */
 export function arenaOfSegment(buffer: ArrayBuffer | undefined): Uint8Array | null {
   if (buffer === undefined) return null;
-  keepHere(buffer);
   return new Uint8Array(buffer);
-}
-
-/** Users may get views of it, and whoever transfers a view's buffer to another thread takes the whole mapping away. */
-function keepHere(buffer: ArrayBuffer): void {
-  markAsUntransferable(buffer);
 }
 
 function view(buffer: ArrayBuffer, ring: number, offset: number, capacity: number, mapped: number): RingMemory {

@@ -166,9 +166,13 @@ export class ClientPushes {
     this.states.get(format.name)?.receive(bytes);
   }
 
-  /** A listener that throws is an uncaught exception of its owner's, and hurts nobody else. */
-  onBroadcast(format: PushFormat, bytes: Uint8Array, hasHeaders: boolean): void {
+  /** A listener that throws is an uncaught exception of its owner's, and hurts nobody else. `bytes` are null if there were too many. */
+  onBroadcast(format: PushFormat, bytes: Uint8Array | null, hasHeaders: boolean): void {
     this.broadcastsReceived++;
+    if (bytes === null) {
+      this.broadcastsFailed++;
+      return;
+    }
     let payload: unknown;
     let info = NO_INFO;
     try {

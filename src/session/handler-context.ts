@@ -27,12 +27,16 @@ export class Context implements EventContext, Retainable {
   readonly redelivered: boolean;
   readonly sequence: number;
   readonly timeoutMs: number;
+  /** Set before anybody sees this. On the prototype unless there are some: a field more is felt in a handler that does little else. */
+  declare headers: MessageHeaders;
   stay: Stay | null = null;
   private readonly lender: Lender | null;
-  /** Set before anybody sees this. */
-  headers: MessageHeaders = NO_HEADERS;
   private controller: AbortController | null = null;
   private reason: unknown = null;
+
+  static {
+    Context.prototype.headers = NO_HEADERS;
+  }
 
   /** `lender`: null for a call. */
   constructor(peer: Peer, clientId: string, redelivered: boolean, sequence: number, timeoutMs: number, lender: Lender | null) {

@@ -726,11 +726,6 @@ export class ServerSession {
     this.isLeaving = true;
     this.channel.pause(true);
     const reason = new PillionError('ERR_PILLION_CLOSED', 'the sidecar is leaving');
-    for (const call of this.waiting.values()) {
-      if (call.route.kind === 'method') continue;
-      this.forget(call);
-      this.replyError(call.id, errorPayload(reason, false));
-    }
     // What could go on for ever does not keep us.
     this.streams.cancelAll(reason, true);
     return new Promise((resolve) => {

@@ -48,6 +48,30 @@ for (const [name, lines] of Object.entries(patterns)) {
   });
 }
 
+test('the middleware examples check tokens, try again, give up, and count', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'pillion-'));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  const env = { ...process.env, PILLION_SOCKET: join(directory, 's.sock') };
+  const { stdout } = await promisify(execFile)(process.execPath, [example('middleware/demo.js')], { env, timeout: 30_000 });
+  t.is(
+    stdout,
+    `tea was viewed
+price 3 after two failures
+EAUTH "price" needs a token
+1 too much to do
+2 Execution prevented because the circuit breaker is open
+3 Execution prevented because the circuit breaker is open
+pillion_message_seconds_count{side="server",kind="event",name="viewed",outcome="ok"} 1
+pillion_message_seconds_count{side="server",kind="method",name="price",outcome="error"} 8
+pillion_message_seconds_count{side="server",kind="method",name="price",outcome="ok"} 1
+`,
+  );
+  for (const name of ['auth', 'metrics', 'resilience', 'demo']) {
+    const source = fileURLToPath(new URL(`../../../examples/middleware/${name}.ts`, import.meta.url));
+    t.true(readFileSync(source, 'utf8').trimEnd().split('\n').length <= 40, name);
+  }
+});
+
 test('the counters example makes a page for Prometheus of what a killed app has counted', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'pillion-'));
   const env = { ...process.env, PILLION_SOCKET: join(directory, 's.sock') };

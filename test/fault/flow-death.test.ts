@@ -45,8 +45,10 @@ overBoth(
     client.subscribe('blobNews', () => {});
     await sidecar.ask('setMany', 1000, 1000);
     await until('the first has told', () => client.state('config').value?.version === 1000);
-    const before = resources();
+    let before = resources();
     for (let round = 0; round < 10; round++) {
+      // The event loop keeps what it has needed once to watch a directory.
+      if (round === 1) before = resources();
       const telling = [sidecar.ask('setMany', 1_000_000, 100), sidecar.ask('broadcastBlob', 'blobNews', 500_000)].map((ask) =>
         ask.catch(() => {}),
       );
