@@ -152,7 +152,7 @@ test.serial('a sidecar without the addon and without a free descriptor does not 
 });
 
 // From "node itself does not start" to "enough for everything".
-const FEW = [20, 36, 38, 40, 42, 44, 46, 48, 52];
+const FEW = [20, 44, 48, 52, 53, 54, 56, 58, 60, 62, 64, 68, 72, 80, 96, 128];
 const EMFILE_TEXT = /EMFILE|too many open files/i;
 
 test.serial('an app that may open few descriptors connects or says why not, and never hangs', async (t) => {
@@ -213,6 +213,7 @@ test.serial('an app without a free descriptor keeps what it accepts and connects
 
 test.serial('a sidecar that may open few descriptors serves or says why not, and never hangs', async (t) => {
   const { path } = place(t);
+  let served = 0;
   for (const limit of FEW) {
     const sidecar = runNode(t, 'sidecar', { path }, { shell: `ulimit -n ${limit}` });
     const line = await sidecar.next((said) => 'listening' in said || 'failed' in said).catch(() => null);
@@ -235,9 +236,11 @@ test.serial('a sidecar that may open few descriptors serves or says why not, and
         );
       await app.kill();
     }
+    if (result === 'served') served++;
     t.log(`limit ${limit}: ${result}`);
     await sidecar.kill();
   }
+  t.true(served > 0);
 });
 
 test.serial('more clients than allowed are refused with ERR_PILLION_BUSY, and come in when others leave', async (t) => {
