@@ -36,6 +36,8 @@ export interface Channel {
   settle(): void;
   /** While not `no`, `onReady` is also called when the peer gives space back. `message`: in the middle of a message, so it will be soon. Call after looking. */
   waitForSpace(what: 'no' | 'flush' | 'message'): void;
+  /** Everybody who waits for space has looked again: what the peer gives back from now on is news. Implied by `onReady`. */
+  noteLook(): void;
   /** Is an arrival expected? Then waiting for it may spin. */
   expectArrival(on: boolean): void;
   /** Looks for a moment whether the peer, if it is awake, gives space back. True: try again. */

@@ -43,6 +43,8 @@ export class ShmChannel implements Channel {
   private isBellPending = false;
   private isBellOwed = false;
   private isOpen = true;
+  /** How far the head was when those who wait for space were told of it. */
+  private lookedAt = 0;
   private readonly ringPendingBell = (): void => {
     if (this.isBellPending) this.ringBell();
   };
@@ -77,6 +79,7 @@ export class ShmChannel implements Channel {
 
   private onWatchEvent(events: number): void {
     if (!this.isOpen || this.listener === null) return;
+    if (this.state[WANTS_SPACE] !== 0) this.look();
     if ((events & HANGUP) !== 0) {
       this.listener.onHangup();
     } else {
@@ -120,9 +123,25 @@ export class ShmChannel implements Channel {
       state[WANTS_SPACE] = 0;
       return;
     }
-    state[CACHED_HEAD] = this.producer.cachedHead;
+    // Whoever writes looks at the head, too; the news is still news for those who wait, until they have been told.
+    if (state[WANTS_SPACE] === 0) this.lookedAt = this.producer.cachedHead;
+    state[CACHED_HEAD] = this.lookedAt;
     state[WANTS_SPACE] = what === 'flush' ? 1 : 2;
     this.unpark();
+  }
+
+  noteLook(): void {
+    this.lookedAt = this.producer.cachedHead;
+    this.state[CACHED_HEAD] = this.lookedAt;
+  }
+
+  private look(): void {
+    try {
+      this.producer.refreshHead();
+    } catch {
+      // The listener finds the same fault, and ends the connection.
+    }
+    this.noteLook();
   }
 
   spinForSpace(): boolean {

@@ -280,6 +280,8 @@ export class SocketChannel implements Channel {
     this.wantsSpace = what !== 'no';
   }
 
+  noteLook(): void {}
+
   spinForSpace(): boolean {
     return false;
   }

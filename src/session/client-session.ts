@@ -355,6 +355,8 @@ export class ClientSession implements ConnectorHost, AnswerListener, ClaimHost<T
   private readOrWait(channel: Channel, leftMs: number, isForSpace: boolean): 1 | 0 | -1 {
     try {
       const { cachedHead } = this.memory.producer;
+      this.memory.producer.refreshHead();
+      channel.noteLook();
       this.writer.pump();
       this.checkFlushed();
       if (this.read(channel)) return 1;
@@ -538,6 +540,13 @@ export class ClientSession implements ConnectorHost, AnswerListener, ClaimHost<T
     channel.announce();
     this.readyWaiters.settleAll(null);
     this.updateWaits();
+    try {
+      // The server may be through with everything already, and then no further news comes.
+      this.checkFlushed();
+    } catch (error) {
+      this.onHangup(channel, error as Error);
+      return;
+    }
     if (fallbackReason !== undefined) this.listener.onFallback(fallbackReason);
     this.listener.onConnect();
   }

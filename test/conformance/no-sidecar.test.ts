@@ -94,6 +94,25 @@ for (const transport of ['shm', 'socket'] as const) {
     t.is((client.status().lastError as { code?: string } | null)?.code, 'ERR_PILLION_NOT_CONNECTED');
   });
 
+  test(`${transport}: flush ends although the sidecar was through with everything before the app knew that it is connected`, async (t) => {
+    const { client, path } = lonely(t, transport, { ringBytes: { toServer: 65_536 } });
+    // One more than fits: it waits for room, and looks at the ring as soon as there is a connection.
+    while (client.send('note', { number: 1, text: 'x'.repeat(1000) }));
+    let isFlushed = false;
+    const flushed = client.flush({ timeout: 20_000 }).finally(() => {
+      isFlushed = true;
+    });
+    const sidecar = await startSidecar(path);
+    t.teardown(() => sidecar.stop());
+    // So busy that whatever the sidecar does is done when this side looks.
+    while (!isFlushed && client.status().state !== 'connected') {
+      for (const end = performance.now() + 5; performance.now() < end; );
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await flushed;
+    t.is(client.bufferedBytes, 0);
+  });
+
   test(`${transport}: a call that gave up before a sidecar came is not carried out`, async (t) => {
     const { client, path } = lonely(t, transport);
     await t.throwsAsync(client.call('hang', 'too late', { timeout: 20 }), { code: 'ERR_PILLION_TIMEOUT' });

@@ -58,10 +58,12 @@ for (const action of hostileActions('server')) {
 
 /** One of each kind, none of which ends by itself; what becomes of them is not the question here. */
 function openStreams(app: Program): Promise<unknown> {
+  // One that is opened when the hostile one has gone already would go on with its successor.
+  const timeout = 5000;
   return Promise.all([
-    app.ask('numbers', { request: { count: 1e9 }, windowBytes: 1024, pauseMs: 20 }),
-    app.ask('total', { count: 1e9 }),
-    app.ask('mirror', { count: 1e9, windowBytes: 1024 }),
+    app.ask('numbers', { request: { count: 1e9 }, windowBytes: 1024, pauseMs: 20, timeout }),
+    app.ask('total', { count: 1e9, timeout }),
+    app.ask('mirror', { count: 1e9, windowBytes: 1024, timeout }),
   ]);
 }
 

@@ -58,6 +58,8 @@ export class LoopbackChannel implements Channel {
     this.wantsSpace = what;
   }
 
+  noteLook(): void {}
+
   expectArrival(): void {}
 
   expectRest(): void {}
