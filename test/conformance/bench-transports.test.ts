@@ -17,6 +17,7 @@ import { transportNames } from '../../bench/transports/index.js';
 import { unixSocket } from '../../bench/transports/net.js';
 import { optional } from '../../bench/transports/optional.js';
 import type { Place } from '../../bench/transports/transport.js';
+import { until } from '../helpers/deadline.js';
 
 /** Every adapter of the benchmark suite, through the processes that measure. */
 
@@ -155,7 +156,7 @@ for (const transport of ['nats', 'redis', 'file-tail']) {
     t.teardown(() => child.end());
     if (sidecar instanceof Error) return t.log(sidecar.message) ?? t.pass();
     const beside = () => ownProcesses().filter((line) => /nats-server|redis-server|tail/.test(line));
-    t.is(beside().length, 1);
+    await until('it runs', () => beside().length === 1);
     process.kill(sidecar, 'SIGKILL');
     await gone(beside);
     t.deepEqual(beside(), []);
