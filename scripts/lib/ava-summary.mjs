@@ -15,6 +15,11 @@ export function countTests(output) {
 const SUMMARY_OF_FAILURE =
   /^\s*(\d+) (?:hooks? failed|tests? failed|unhandled rejections?|uncaught exceptions?|tests? remained pending after a timeout)$/;
 
+/** The lines of tests, and of whole files, that failed. */
+export function failedTests(output) {
+  return output.split('\n').filter((line) => /^\s*✘ /.test(line) || SUMMARY_OF_FAILURE.test(line));
+}
+
 /** What the output says beyond one line per test: the reasons of failures, or why nothing ran. */
 export function explanation(output) {
   const start = output.search(/^\s*─+$/m);

@@ -37,7 +37,10 @@ const killed = `
   ✔ unit › ring › grows
 `;
 
-function count(...outputs: string[]): string {
+const count = (...outputs: string[]): string => over('scripts/count-tests.mjs', outputs);
+const show = (...outputs: string[]): string => over('scripts/show-failures.mjs', outputs);
+
+function over(script: string, outputs: readonly string[]): string {
   const directory = mkdtempSync(join(tmpdir(), 'pillion-count-'));
   try {
     const files = outputs.map((output, index) => {
@@ -45,7 +48,7 @@ function count(...outputs: string[]): string {
       writeFileSync(file, output);
       return file;
     });
-    return execFileSync(process.execPath, ['scripts/count-tests.mjs', ...files], { encoding: 'utf8' });
+    return execFileSync(process.execPath, [script, ...files], { encoding: 'utf8' });
   } finally {
     rmSync(directory, { recursive: true });
   }
@@ -69,4 +72,17 @@ test('counts what ran before AVA was killed', (t) => {
 
 test('sums several outputs', (t) => {
   t.is(count(good, bad, uncaught), '4 passed, 5 failed\n');
+});
+
+test('shows which tests failed, and why, without those that passed', (t) => {
+  t.is(show(good, killed), '');
+  const shown = show(good, bad);
+  t.regex(shown, /^3 lines of failures:\n {2}✘ \[fail\]: unit › ring › grows/);
+  t.notRegex(shown, /✔/);
+  t.regex(show(uncaught), /2 uncaught exceptions/);
+});
+
+test('what it shows of many failures stays short', (t) => {
+  const many = Array.from({ length: 500 }, (_, n) => `  ✘ [fail]: unit › ring › ${n}\n`).join('');
+  t.true(show(`${many}  ─\n${'  a reason\n'.repeat(500)}`).split('\n').length < 110);
 });
