@@ -12,7 +12,8 @@ export function usableCpus(pid: number = process.pid): number[] {
 }
 
 /**
- * Holds this process on one CPU and all that it has started on another, every thread of them. Done when everything runs, because
+ * Holds this process on one CPU and all that it has started on another: their main threads. The threads that collect garbage run where the kernel puts them, as they do
+ * elsewhere: on the CPU of a main thread that never sleeps they would wait for milliseconds, and it for them. Done when everything runs, because
  * Node and pillion ask at their start how many CPUs they may use: this decides where they are, and not how they wait.
  */
 export function holdApart(): void {
@@ -25,7 +26,7 @@ export function holdApart(): void {
 
 function hold(pid: number, cpu: number): void {
   try {
-    execFileSync('taskset', ['--all-tasks', '--cpu-list', '--pid', String(cpu), String(pid)], { stdio: ['ignore', 'ignore', 'pipe'] });
+    execFileSync('taskset', ['--cpu-list', '--pid', String(cpu), String(pid)], { stdio: ['ignore', 'ignore', 'pipe'] });
   } catch (error) {
     throw new Unavailable(`taskset (util-linux) can't hold a process on one CPU: ${(error as Error).message.trim().split('\n').at(-1)}`);
   }
