@@ -19,8 +19,8 @@ export interface QueuedMessage {
   onWritten: (() => void) | null;
 }
 
-/** How often a pump may wait for space before the event loop gets a turn: a few milliseconds of copying at the most. */
-const MAX_WAITS_PER_PUMP = 64;
+/** How long a pump may go on before the event loop gets a turn. */
+const MAX_PUMP_MS = 0.25;
 /** Messages whose fragments interleave. Receivers hold no more than so many of full length. */
 const INTERLEAVED = 2;
 /** What fragments leave free in the ring, so that control frames and small messages need not wait for the reader. */
@@ -190,15 +190,31 @@ export class FrameWriter {
       return true;
     }
     const { bytes, start, end, isStable } = payload;
-    return this.queueMessage(tag, correlationId, aux, isStable ? bytes.subarray(start, end) : privateCopy(bytes, start, end), onWritten);
+    const isWritten = this.queueMessage(
+      tag,
+      correlationId,
+      aux,
+      isStable ? bytes.subarray(start, end) : privateCopy(bytes, start, end),
+      onWritten,
+    );
+    // The codec keeps the object: without this the last large message would live until the next one is sent.
+    if (length > this.producer.maxPayload) payload.bytes = NOTHING.bytes;
+    return isWritten;
   }
 
   /** The same for bytes that nobody else will change. */
   queueMessage(tag: number, correlationId: number, aux: number, bytes: Uint8Array, onWritten: (() => void) | null = null): boolean {
     const message: QueuedMessage = { tag, correlationId, aux, bytes, offset: 0, isWritten: false, onWritten: null };
-    (bytes.length <= this.producer.maxPayload ? this.small : this.large).push(message);
+    const lane = bytes.length <= this.producer.maxPayload ? this.small : this.large;
+    lane.push(message);
     this.queuedBytes += alignedLength(bytes.length);
-    this.pump();
+    try {
+      this.pump();
+    } catch (error) {
+      // Whoever hears of the error may send it again.
+      if (!message.isWritten) this.takeBack(lane, message);
+      throw error;
+    }
     // Only what happens later is reported.
     if (!message.isWritten) message.onWritten = onWritten;
     return message.isWritten;
@@ -220,6 +236,13 @@ export class FrameWriter {
   whenFree(callback: () => void): void {
     this.waiters.push(callback);
     this.onQueue(true);
+  }
+
+  private takeBack(lane: QueuedMessage[], message: QueuedMessage): void {
+    const index = lane.indexOf(message);
+    if (index < 0) return;
+    lane.splice(index, 1);
+    this.queuedBytes -= alignedLength(message.bytes.length);
   }
 
   /** Takes a message back that has not been begun. False: at least a part of it is in the ring. */
@@ -268,7 +291,7 @@ export class FrameWriter {
 
   private pumpLanes(): void {
     const { producer } = this;
-    let waits = 0;
+    let deadline = 0;
     for (;;) {
       if (!this.pumpLane(this.control) || !this.pumpLane(this.small)) return;
       const message = this.large[0];
@@ -278,7 +301,9 @@ export class FrameWriter {
         alignedLength(Math.min(bytes.length - message.offset, producer.maxPayload)) + Math.min(RESERVED_BYTES, producer.capacity / 8);
       // While the peer copies fragments out, waiting here is cheaper than a turn of the event loop for each; within bounds.
       while (!producer.hasSpace(needed)) {
-        if (++waits > MAX_WAITS_PER_PUMP || !this.channel?.spinForSpace()) return;
+        const now = performance.now();
+        deadline ||= now + MAX_PUMP_MS;
+        if (now > deadline || !this.channel?.spinForSpace()) return;
       }
       message.offset += this.commitFragment(
         message.tag,

@@ -316,22 +316,35 @@ export class ServerSession {
       this.reassembly.drop(ITEM, id);
       return;
     }
-    const { maxMessageBytes } = this.options;
-    const tooLarge = (name: string): PillionError =>
-      new PillionError('ERR_PILLION_TOO_LARGE', `an item of "${name}" is longer than the sidecar's maxMessageBytes=${maxMessageBytes}`);
-    if (!hasMore && !isContinued) {
-      this.streams.onItem(id, payloadLength, ({ name, codec }) => {
-        if (payloadLength > maxMessageBytes) throw tooLarge(name);
-        return codec.decode(consumer, payloadOffset, payloadLength);
-      });
-      return;
-    }
-    const message = this.reassembly.add(ITEM, id, aux, hasMore, consumer, payloadOffset, payloadLength);
-    if (message === null) return;
-    this.streams.onItem(id, message.length, ({ name, codec }) => {
-      if (message.bytes === null) throw tooLarge(name);
-      return codec.decodeOwned(message.bytes);
+    if (!hasMore && !isContinued) this.takeItem(consumer, id, payloadOffset, payloadLength);
+    else this.takeFragment(consumer, id, aux, hasMore, payloadOffset, payloadLength);
+  }
+
+  private takeItem(consumer: RingConsumer, id: number, offset: number, length: number): void {
+    this.streams.onItem(id, length, ({ name, codec }) => {
+      if (length > this.options.maxMessageBytes) throw this.itemTooLarge(name);
+      return codec.decode(consumer, offset, length);
     });
+  }
+
+  private takeFragment(consumer: RingConsumer, id: number, aux: number, hasMore: boolean, offset: number, length: number): void {
+    const message = this.reassembly.add(ITEM, id, aux, hasMore, consumer, offset, length);
+    if (message !== null) this.takeMessage(id, message);
+  }
+
+  private takeMessage(id: number, { bytes, length }: Reassembled): void {
+    this.streams.onItem(id, length, ({ name, codec }) => {
+      if (bytes === null) throw this.itemTooLarge(name);
+      return codec.decodeOwned(bytes);
+    });
+  }
+
+  private itemTooLarge(name: string): PillionError {
+    const { maxMessageBytes } = this.options;
+    return new PillionError(
+      'ERR_PILLION_TOO_LARGE',
+      `an item of "${name}" is longer than the sidecar's maxMessageBytes=${maxMessageBytes}`,
+    );
   }
 
   /** The source of an upload failed. */

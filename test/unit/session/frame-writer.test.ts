@@ -1,6 +1,7 @@
 import test from 'ava';
 import type { Encoded } from '../../../src/protocol/codec.js';
 import { CALL, EVENT, flagsOf, kindOf, MORE, tagOf } from '../../../src/protocol/frame.js';
+import { HEAD } from '../../../src/ring/memory.js';
 import { RingProducer } from '../../../src/ring/producer.js';
 import { FrameWriter } from '../../../src/session/frame-writer.js';
 import { pattern } from '../../helpers/bytes.js';
@@ -303,4 +304,24 @@ test('a message that was begun in one ring begins anew in the next', (t) => {
   t.deepEqual(new Uint8Array(assemble(takeAll(next), 5).get(1) as Uint8Array), pattern(6000));
   t.false(writer.hasQueue);
   t.true(next.producer instanceof RingProducer);
+});
+
+test('a message whose writing fails is not kept: whoever hears of the error may send it again', (t) => {
+  const ring = testRing(CAPACITY);
+  const { writer } = writerOn(ring);
+  for (let i = 0; i < 4; i++) writer.write(callTag, i, 0, payload(WHOLE - 16));
+  // More than was ever published cannot have been read.
+  Atomics.store(ring.memory.control, HEAD, 8192);
+  for (const length of [WHOLE, 20_000]) {
+    t.throws(() => writer.write(callTag, 9, 0, payload(length)), { name: 'ProtocolError' });
+    t.deepEqual([writer.queuedCount, writer.queuedBytes], [0, 0]);
+  }
+});
+
+test('a large payload is let go of when it is written', (t) => {
+  const ring = testRing(2 ** 16);
+  const { writer } = writerOn(ring);
+  const large = payload(20_000);
+  t.true(writer.write(callTag, 1, 0, large));
+  t.is(large.bytes.length, 0);
 });
