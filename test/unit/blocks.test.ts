@@ -1,4 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { constants, PerformanceObserver } from 'node:perf_hooks';
 import { setImmediate as turn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -8,6 +10,13 @@ import { native } from '../../src/native.js';
 import { until } from '../helpers/deadline.js';
 
 const MIB = 1024 * 1024;
+const kindOf = (entry: unknown): number => (entry as { detail: { kind: number } }).detail.kind;
+/** A process that has not asked for `gc` itself. */
+const program = `
+  const { allocateBlock } = await import(${JSON.stringify(new URL('../../src/channel/blocks.js', import.meta.url).href)});
+  for (let i = 0; i < 100; i++) allocateBlock(2 ** 20);
+  process.stdout.write(typeof gc + ' ' + (await import('node:vm')).runInNewContext('typeof gc'));
+`;
 setFlagsFromString('--expose-gc');
 const gc = runInNewContext('gc') as () => void;
 
@@ -64,6 +73,27 @@ test.serial('a block is copied or refused when it is transferred, as other memor
     t.is((error as Error).name, 'DataCloneError');
   }
   t.is(block[MIB - 1], 7);
+});
+
+test.serial('young blocks are collected every few MiB', async (t) => {
+  const count = 2000;
+  let minors = 0;
+  const observer = new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) if (kindOf(entry) === constants.NODE_PERFORMANCE_GC_MINOR) minors++;
+  });
+  observer.observe({ entryTypes: ['gc'] });
+  for (let i = 0; i < count; i++) {
+    allocateBlock(MIB)[0] = i;
+    await turn();
+  }
+  await turn();
+  observer.disconnect();
+  // At least once in 24 MiB; left alone, V8 would not do it once.
+  t.true(minors > count / 30, `${minors} of ${count}`);
+});
+
+test.serial('the context that lends the collector leaves no trace', (t) => {
+  t.is(execFileSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' }), 'undefined undefined');
 });
 
 test('small blocks, and blocks that no class holds, are ordinary memory', (t) => {
