@@ -59,12 +59,12 @@ function readAll(open: NonNullable<Link['stream']>, range: Range, take: (item: U
 export function upload(lane: Lane, link: Link, numbering: Numbering): Exchange {
   const send = offered(lane, link.upload);
   const count = itemsPerStream(lane.payloadBytes);
-  return { isSync: false, issue: () => send(numberedItems(lane.payloadBytes, count, numbering)), check() {} };
+  const item = blankPayload(lane.payloadBytes);
+  return { isSync: false, issue: () => send(numberedItems(item, count, numbering)), check() {} };
 }
 
 /** All in the same memory: each is valid until the next one is asked for. It counts as sent from when it is taken. */
-export function* numberedItems(length: number, count: number, numbering: Numbering, isWanted = () => true): Generator<Uint8Array, void> {
-  const item = blankPayload(length);
+export function* numberedItems(item: Uint8Array, count: number, numbering: Numbering, isWanted = () => true): Generator<Uint8Array, void> {
   for (let i = 0; i < count && isWanted(); i++) {
     stamp(item, ++numbering.sent, requestMark);
     yield item;

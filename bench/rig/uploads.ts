@@ -3,6 +3,7 @@ import { numberedItems } from './conversation.js';
 import type { Numbering } from './exchange.js';
 import type { Lane } from './lane.js';
 import { offered } from './offered.js';
+import { blankPayload } from './payload.js';
 
 /** 64 MiB in items that are large enough to be in the way. */
 const itemCount = 64;
@@ -12,6 +13,8 @@ export const uploadItemBytes = 2 ** 20;
 export class Uploads {
   readonly #send: NonNullable<Link['upload']>;
   readonly #numbering: Numbering;
+  /** One for all: what this process allocates and collects besides is no cost of the transport. */
+  readonly #item = blankPayload(uploadItemBytes);
   #isWanted = true;
   #itemCount = 0;
   #elapsedMs = 0;
@@ -46,7 +49,7 @@ export class Uploads {
   }
 
   *#items(): Generator<Uint8Array, void> {
-    for (const item of numberedItems(uploadItemBytes, itemCount, this.#numbering, () => this.#isWanted)) {
+    for (const item of numberedItems(this.#item, itemCount, this.#numbering, () => this.#isWanted)) {
       this.#itemCount++;
       yield item;
     }

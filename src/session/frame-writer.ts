@@ -7,11 +7,13 @@ import { alignedLength } from '../ring/layout.js';
 import type { RingProducer } from '../ring/producer.js';
 
 /** A message that waits for space, or whose fragments do. */
-export interface QueuedMessage {
+export interface QueuedMessage extends Block {
   readonly tag: number;
   readonly correlationId: number;
   readonly aux: number;
   readonly bytes: Uint8Array;
+  /** A Block: whatever its alignment, it is copied as bytes. */
+  readonly words: null;
   /** How much is in the ring already. */
   offset: number;
   isWritten: boolean;
@@ -204,7 +206,7 @@ export class FrameWriter {
 
   /** The same for bytes that nobody else will change. */
   queueMessage(tag: number, correlationId: number, aux: number, bytes: Uint8Array, onWritten: (() => void) | null = null): boolean {
-    const message: QueuedMessage = { tag, correlationId, aux, bytes, offset: 0, isWritten: false, onWritten: null };
+    const message: QueuedMessage = { tag, correlationId, aux, bytes, words: null, offset: 0, isWritten: false, onWritten: null };
     const lane = bytes.length <= this.producer.maxPayload ? this.small : this.large;
     lane.push(message);
     this.queuedBytes += alignedLength(bytes.length);
@@ -227,7 +229,7 @@ export class FrameWriter {
       return;
     }
     const bytes = privateCopy(payload.bytes, payload.start, payload.end);
-    this.control.push({ tag, correlationId, aux, bytes, offset: 0, isWritten: false, onWritten: null });
+    this.control.push({ tag, correlationId, aux, bytes, words: null, offset: 0, isWritten: false, onWritten: null });
     this.queuedBytes += alignedLength(bytes.length);
     this.pump();
   }
@@ -305,21 +307,18 @@ export class FrameWriter {
         deadline ||= now + MAX_PUMP_MS;
         if (now > deadline || !this.channel?.spinForSpace()) return;
       }
-      message.offset += this.commitFragment(
-        message.tag,
-        message.correlationId,
-        message.aux,
-        { bytes, words: null },
-        0,
-        message.offset,
-        bytes.length,
-      );
+      const { tag, correlationId, aux, offset } = message;
+      message.offset += this.commitFragment(tag, correlationId, aux, message, 0, offset, bytes.length);
       // Each fragment at once, so that the other side copies it out while this one copies the next one in.
       producer.publish();
       this.channel?.announce();
-      this.large.shift();
-      if (message.offset === bytes.length) this.finish(message);
-      else this.large.splice(INTERLEAVED - 1, 0, message);
+      if (message.offset === bytes.length) {
+        this.large.shift();
+        this.finish(message);
+      } else if (this.large.length > 1) {
+        this.large.shift();
+        this.large.splice(INTERLEAVED - 1, 0, message);
+      }
     }
   }
 
