@@ -23,6 +23,13 @@ export const limitMemcpy = limit('memcpy', mibPerSec);
 export const limitSyscall = limit('syscall');
 export const limitWake = limit('wake');
 
+/** The round trip of a cache line between the first two CPUs, in microseconds. */
+export async function measureLine(laneDirectory: string, durationMs: number): Promise<number | null> {
+  const program = await compileLimits(laneDirectory);
+  const place = { payloadBytes: 8, gapUs: 0 };
+  return understand(await execute(program, 'line', place, durationMs, 1)).latency?.p50Us ?? null;
+}
+
 type Extras = (place: Place, measured: OwnMeasurement) => Record<string, number>;
 
 function limit(what: string, extras: Extras = () => ({})): Transport {
@@ -40,7 +47,9 @@ function limit(what: string, extras: Extras = () => ({})): Transport {
   };
 }
 
-async function execute(program: string, what: string, place: Place, durationMs: number, warmupMs: number): Promise<Printed> {
+type Conditions = Pick<Place, 'payloadBytes' | 'gapUs'>;
+
+async function execute(program: string, what: string, place: Conditions, durationMs: number, warmupMs: number): Promise<Printed> {
   const options = [what, ...[place.payloadBytes, place.gapUs, warmupMs, durationMs].map((value) => String(Math.round(value)))];
   try {
     const { stdout } = await run(program, options, { maxBuffer: 64 * 1024 * 1024, timeout: durationMs + warmupMs + 10_000 });
