@@ -26,7 +26,7 @@ import { middlewareOption } from './middleware.js';
 import { integerOption, invalidArgument, timeoutOption } from './options.js';
 import { Outgoing } from './outgoing.js';
 import type { TransportName } from './protocol/handshake.js';
-import { encodeHeaders, type MessageHeaders } from './protocol/headers.js';
+import type { MessageHeaders } from './protocol/headers.js';
 import { MAX_RING_BYTES } from './ring/layout.js';
 import type { Claim } from './session/claims.js';
 import type { BroadcastInfo, ClientState } from './session/client-pushes.js';
@@ -34,12 +34,12 @@ import { ClientSession } from './session/client-session.js';
 import type { StreamLimits } from './session/client-streams.js';
 import type { DuplexEnd } from './session/duplex-end.js';
 import type { ItemReceiver } from './session/item-receiver.js';
-import { type Target, withHeaders } from './session/target.js';
+import type { Target } from './session/target.js';
 import type { WaitOptions } from './session/waiters.js';
 import type { ClientStats } from './stats.js';
 import { DuplexSocket, type DuplexSocketOptions } from './streams/duplex.js';
 import { isSource } from './streams/source.js';
-import { UploadWritable } from './streams/upload-writable.js';
+import type { UploadWritable } from './streams/upload-writable.js';
 
 /** How long to wait. */
 export interface TimeoutOptions {
@@ -335,13 +335,13 @@ export class Client<D extends Definitions> extends EventEmitter<ClientEvents> {
   }
 
   /**
-   * The same for those who write: a Node `Writable` whose `result` is the handler's answer. Middleware does not see it.
+   * The same for those who write: a Node `Writable` whose `result` is the handler's answer.
    *
    * @throws PillionError ERR_PILLION_UNKNOWN_NAME or _CLOSED, or the reason of a signal that has aborted already.
    */
   uploadWritable<N extends NamesOf<D, 'upload'>>(name: N, options?: CallOptions): UploadWritable<ResponseOf<D, N>> {
-    const target = withHeaders(this.target(name, 'upload'), encodeHeaders(options?.headers));
-    return new UploadWritable(this.session.streams.openUpload(target, this.names.formatOf(target), this.limits(options)));
+    const writable = this.outgoing.uploadWritable(this.target(name, 'upload'), this.limits(options), options?.headers);
+    return writable as UploadWritable<ResponseOf<D, N>>;
   }
 
   /**

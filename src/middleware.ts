@@ -11,7 +11,7 @@ interface AnyMiddlewareContext {
   readonly contract: string;
   readonly kind: MessageKind;
   readonly name: string;
-  /** What goes on to the next one; may be replaced. Event: its payload. Method, stream: the request. Upload: the source of items at the client. Upload, duplex: the items at the server. */
+  /** What goes on to the next one; may be replaced. Event: its payload. Method, stream: the request. Upload: the source of items at the client, undefined for `uploadWritable`. Upload, duplex: the items at the server. */
   payload: unknown;
 }
 
@@ -21,7 +21,7 @@ export interface ClientMiddlewareContext extends AnyMiddlewareContext {
   headers: Record<string, string>;
   /** The caller's; may be replaced. Not looked at by `send` and `callSync`. */
   signal: AbortSignal | undefined;
-  /** The caller waits for the result of `send`, `callSync`, `stream` or `duplex` with its thread: nothing here may answer with a promise. */
+  /** The caller waits for the result of `send`, `callSync`, `stream`, `duplex` or `uploadWritable` with its thread: nothing here may answer with a promise. */
   readonly isSync: boolean;
 }
 

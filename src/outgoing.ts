@@ -10,6 +10,8 @@ import type { DuplexEnd } from './session/duplex-end.js';
 import type { ItemReceiver } from './session/item-receiver.js';
 import { type Target, withHeaders } from './session/target.js';
 import type { WaitOptions } from './session/waiters.js';
+import { UploadWritable } from './streams/upload-writable.js';
+import { ignore } from './thenable.js';
 
 /**
  * What the client does with a message that has more to it than a payload: it goes through the middleware, then those are told who listen to the diagnostic channels, then its
@@ -87,39 +89,56 @@ export class Outgoing {
   }
 
   stream(target: Target, request: unknown, limits: StreamLimits, callerHeaders: MessageHeaders | undefined): ItemReceiver<unknown> {
-    const result = this.opened(target, request, limits, callerHeaders, 'stream', (message, payload, own) =>
-      this.session.streams.openStream(message, this.names.formatOf(target), payload, own),
-    );
-    return result as ItemReceiver<unknown>;
+    const open: Open<ItemReceiver<unknown>> = (message, payload, own) =>
+      this.session.streams.openStream(message, this.names.formatOf(target), payload, own);
+    return this.opened({ target, request, limits, callerHeaders, verb: 'stream', open, fits: isAsyncIterable });
   }
 
   duplex(target: Target, limits: StreamLimits, callerHeaders: MessageHeaders | undefined): DuplexEnd<unknown, unknown> {
-    const result = this.opened(target, undefined, limits, callerHeaders, 'duplex', (message, _payload, own) =>
-      this.session.streams.openDuplex(message, this.names.formatOf(target), own),
-    );
-    return result as DuplexEnd<unknown, unknown>;
+    const open: Open<DuplexEnd<unknown, unknown>> = (message, _request, own) =>
+      this.session.streams.openDuplex(message, this.names.formatOf(target), own);
+    return this.opened({ target, request: undefined, limits, callerHeaders, verb: 'duplex', open, fits: isAsyncIterable });
   }
 
-  private opened(
-    target: Target,
-    request: unknown,
-    limits: StreamLimits,
-    callerHeaders: MessageHeaders | undefined,
-    verb: string,
-    open: (message: Target, payload: unknown, limits: StreamLimits) => AsyncIterable<unknown>,
-  ): AsyncIterable<unknown> {
+  uploadWritable(target: Target, limits: StreamLimits, callerHeaders: MessageHeaders | undefined): UploadWritable<unknown> {
+    const open: Open<UploadWritable<unknown>> = (message, _request, own) =>
+      new UploadWritable(this.session.streams.openUpload(message, this.names.formatOf(target), own));
+    const fits = (result: unknown): boolean => result instanceof UploadWritable;
+    return this.opened({ target, request: undefined, limits, callerHeaders, verb: 'uploadWritable', open, fits });
+  }
+
+  /** What a middleware gives back has to fit, whatever it is; what was opened and not given back is closed. */
+  private opened<R extends Closable>({ target, request, limits, callerHeaders, verb, open, fits }: Opening<R>): R {
     const context = this.contextOf(target, request, callerHeaders, limits.signal ?? undefined, true);
-    const result = runSyncChain(this.chain, context, verb, () => {
-      const { payload, headers, signal = null } = context;
-      const openWith = (message: Target, onEnd?: StreamLimits['onEnd']): AsyncIterable<unknown> =>
-        open(message, payload, { ...limits, signal, onEnd: this.toldOfEnd(target, onEnd) });
-      if (!calls.hasSubscribers) return openWith(withHeaders(target, encodeHeaders(headers)));
-      const message = this.callMessage(target, payload, headers);
-      return calls.traceOpening(message, (onEnd) => openWith(withHeaders(target, encodeWithAdditions(headers, message.headers)), onEnd));
-    }) as AsyncIterable<unknown> | null | undefined;
-    if (typeof result !== 'object' || result === null || !(Symbol.asyncIterator in result))
-      throw invalidArgument(`a middleware answered ${verb} "${target.name}" with something that is no async iterable`);
-    return result;
+    let opened: R | undefined;
+    try {
+      const result = runSyncChain(this.chain, context, verb, () => {
+        const { payload, headers, signal = null } = context;
+        const openWith = (message: Target, onEnd?: StreamLimits['onEnd']): R =>
+          open(message, payload, { ...limits, signal, onEnd: this.toldOfEnd(target, onEnd) });
+        opened = calls.hasSubscribers
+          ? this.openTraced(target, payload, headers, openWith)
+          : openWith(withHeaders(target, encodeHeaders(headers)));
+        return opened;
+      });
+      if (fits(result)) return result as R;
+      throw invalidArgument(
+        `a middleware answered ${verb} "${target.name}" with something that is ${verb === 'uploadWritable' ? 'not what next() returned' : 'no async iterable'}`,
+      );
+    } catch (error) {
+      close(opened);
+      throw error;
+    }
+  }
+
+  private openTraced<R>(
+    target: Target,
+    payload: unknown,
+    headers: MessageHeaders,
+    open: (message: Target, onEnd: StreamLimits['onEnd']) => R,
+  ): R {
+    const message = this.callMessage(target, payload, headers);
+    return calls.traceOpening(message, (onEnd) => open(withHeaders(target, encodeWithAdditions(headers, message.headers)), onEnd));
   }
 
   upload(target: Target, source: unknown, limits: StreamLimits, callerHeaders: MessageHeaders | undefined): Promise<unknown> {
@@ -178,6 +197,30 @@ export class Outgoing {
   private callMessage({ name, kind }: Target, payload: unknown, headers: MessageHeaders): CallMessage {
     return { contract: this.contract, name, kind, payload, headers: mutableHeaders(headers), isAsync: false };
   }
+}
+
+type Closable = ItemReceiver<unknown> | DuplexEnd<unknown, unknown> | UploadWritable<unknown>;
+type Open<R> = (message: Target, request: unknown, limits: StreamLimits) => R;
+
+interface Opening<R> {
+  readonly target: Target;
+  readonly request: unknown;
+  readonly limits: StreamLimits;
+  readonly callerHeaders: MessageHeaders | undefined;
+  readonly verb: string;
+  readonly open: Open<R>;
+  /** May this be given to the caller? */
+  fits(result: unknown): boolean;
+}
+
+function isAsyncIterable(result: unknown): boolean {
+  return typeof result === 'object' && result !== null && Symbol.asyncIterator in result;
+}
+
+function close(opened: Closable | undefined): void {
+  if (opened === undefined) return;
+  if ('destroy' in opened) opened.destroy();
+  else ignore(opened.return());
 }
 
 /** A copy for those who may change it. */

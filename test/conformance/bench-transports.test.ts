@@ -138,8 +138,8 @@ for (const transport of ['shm', 'uds', 'ipc-advanced', 'redis']) {
     const [first, second] = usableCpus();
     const appPid = child.pid as number;
     const others = ownProcesses().map((line) => Number(line.split(' ')[0]));
-    t.deepEqual(cpusOfThreads(appPid), [[first]]);
-    for (const pid of others.filter((each) => each !== appPid)) t.deepEqual(cpusOfThreads(pid), [[second]], String(pid));
+    t.deepEqual(usableCpus(appPid), [first]);
+    for (const pid of others.filter((each) => each !== appPid)) t.deepEqual(usableCpus(pid), [second], String(pid));
     t.true(others.length > 1);
     t.true((await child.ask('round', plan, timeoutMs)).count > 0);
   });
@@ -271,12 +271,6 @@ function stamped({ payloadBytes }: Place, sequence: number): Buffer {
   const payload = Buffer.alloc(payloadBytes, 0x70);
   stamp(payload, sequence, requestMark);
   return payload;
-}
-
-/** The different masks among the threads of a process. */
-function cpusOfThreads(pid: number): number[][] {
-  const masks = readdirSync(`/proc/${pid}/task`).map((thread) => JSON.stringify(usableCpus(Number(thread))));
-  return [...new Set(masks)].map((mask) => JSON.parse(mask));
 }
 
 function lengthOf(chunks: Buffer[]): number {

@@ -88,6 +88,11 @@ over('every kind of message goes through the middleware of both sides, the first
   await took('method', 'see', () => client.call('see', 1));
   await took('stream', 'list', () => all(client.stream('list', 1)));
   await took('upload', 'put', () => client.upload('put', [1]));
+  await took('upload', 'put', () => {
+    const writable = client.uploadWritable('put');
+    writable.end(1);
+    return writable.result;
+  });
   await took('duplex', 'talk', async () => {
     const talk = client.duplexItems('talk');
     await talk.end();
@@ -125,7 +130,40 @@ over('payload and headers may be replaced on both sides', async (t, transport) =
   const put = await both.client.upload('put', ['mine'], given);
   check(put, null);
   t.deepEqual(put.items, ['other']);
+  const writable = both.client.uploadWritable('put', given);
+  writable.end('mine');
+  check(await writable.result, null);
   t.deepEqual(given, { headers: { mine: '1' } });
+});
+
+over('what was opened is closed when a middleware gives back something else', async (t, transport) => {
+  const { client, server } = await start(t, transport, { client: [async (_context, next) => next()] });
+  t.throws(() => client.stream('list', 1), invalid);
+  t.throws(() => client.duplexItems('talk'), invalid);
+  t.throws(() => client.uploadWritable('put'), invalid);
+  await until('every stream is over', () => server.stats().streamsOpen === 0);
+});
+
+over('what opens a writable may refuse it, and answer with nothing but it', async (t, transport) => {
+  let answer: ClientMiddleware = () => {
+    throw new Error('not allowed');
+  };
+  const controller = new AbortController();
+  const { client } = await start(t, transport, { client: [(context, next) => answer(context, next)] });
+  t.throws(() => client.uploadWritable('put'), { message: 'not allowed' });
+  answer = () => undefined;
+  t.throws(() => client.uploadWritable('put'), invalid);
+  answer = async (_context, next) => next();
+  t.throws(() => client.uploadWritable('put'), invalid);
+  answer = (context, next) => {
+    context.signal = controller.signal;
+    return next();
+  };
+  const writable = client.uploadWritable('put');
+  const failed = new Promise<unknown>((resolve) => writable.once('error', resolve));
+  controller.abort(new Error('enough'));
+  t.is(((await failed) as Error).message, 'enough');
+  await t.throwsAsync(writable.result, { message: 'enough' });
 });
 
 over('a middleware may answer by itself: the rest never hears of it', async (t, transport) => {
