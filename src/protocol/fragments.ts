@@ -1,5 +1,6 @@
 import { ProtocolError } from '../errors.js';
 import { type Block, copyBytes, privateCopy } from '../ring/copy.js';
+import { flagsOf, kindOf, MORE, targetOf } from './frame.js';
 
 /** docs/protocol.md, section 5: how many unfinished messages one peer may have. */
 export const MAX_UNFINISHED_MESSAGES = 64;
@@ -18,12 +19,14 @@ export interface Reassembled {
 export type Allocate = (bytes: number) => Buffer;
 
 class Unfinished implements Reassembled {
+  readonly target: number;
   readonly aux: number;
   length = 0;
   private buffer: Buffer | null;
   private readonly allocate: Allocate;
 
-  constructor(aux: number, likelyLength: number, allocate: Allocate) {
+  constructor(target: number, aux: number, likelyLength: number, allocate: Allocate) {
+    this.target = target;
     this.aux = aux;
     this.allocate = allocate;
     this.buffer = allocate(likelyLength);
@@ -80,23 +83,25 @@ export class Reassembly {
     return this.unfinished.has(keyOf(kind, correlationId));
   }
 
-  /** Copies one fragment out of the ring. Returns the message when this was the last one (`more` false), else null. */
-  add(kind: number, correlationId: number, aux: number, more: boolean, source: Block, offset: number, length: number): Reassembled | null {
-    const key = keyOf(kind, correlationId);
+  /** Copies one fragment out of the ring. Returns the message when this was the last one (without MORE), else null. */
+  add(tag: number, correlationId: number, aux: number, source: Block, offset: number, length: number): Reassembled | null {
+    const key = keyOf(kindOf(tag), correlationId);
     let message = this.unfinished.get(key);
     if (length === 0) throw new ProtocolError('a fragment is empty');
     if (message === undefined) {
       if (this.unfinished.size >= MAX_UNFINISHED_MESSAGES) {
         throw new ProtocolError(`more than ${MAX_UNFINISHED_MESSAGES} messages are unfinished`);
       }
-      message = new Unfinished(aux, this.lastLength, this.allocate);
+      message = new Unfinished(targetOf(tag), aux, this.lastLength, this.allocate);
       this.unfinished.set(key, message);
+    } else if (message.target !== targetOf(tag)) {
+      throw new ProtocolError(`a fragment has target ${targetOf(tag)}, but the first one of its message had ${message.target}`);
     } else if (aux >>> 0 !== message.length) {
       throw new ProtocolError(`a fragment says it starts at byte ${aux >>> 0}, but ${message.length} bytes have arrived`);
     }
     if (message.length + length > 0xffffffff) throw new ProtocolError('a message has more than 4 GiB');
     message.append(source, offset, length, this.maxMessageBytes);
-    if (more) {
+    if ((flagsOf(tag) & MORE) !== 0) {
       this.checkTotal();
       return null;
     }

@@ -170,8 +170,7 @@ export class AnswerReader {
   private collect(consumer: RingConsumer, kind: number, id: number): { bytes: Uint8Array | null; length: number } | null {
     const { payloadOffset, payloadLength, aux } = consumer;
     const hasMore = (flagsOf(consumer.tag) & MORE) !== 0;
-    if (hasMore || this.reassembly.has(kind, id))
-      return this.reassembly.add(kind, id, aux, hasMore, consumer, payloadOffset, payloadLength);
+    if (hasMore || this.reassembly.has(kind, id)) return this.reassembly.add(consumer.tag, id, aux, consumer, payloadOffset, payloadLength);
     if (payloadLength > this.maxMessageBytes) return { bytes: null, length: payloadLength };
     return { bytes: copyOut(consumer, payloadOffset, payloadLength), length: payloadLength };
   }

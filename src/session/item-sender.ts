@@ -145,6 +145,10 @@ export class ItemSender {
   }
 }
 
+/** How many items may go before somebody looks at the clock, and how long they may go on before the event loop gets a turn. */
+const ITEMS_PER_LOOK = 64;
+const MAX_SENDING_MS = 1;
+
 /**
  * Sends what `source` yields, each item when the reader has room for it. Resolves to true at the source's end; to false when the sender was closed first, the source
  * having been told to stop at that moment. Rejects with what the source throws.
@@ -164,7 +168,13 @@ export async function sendAll(source: Source, sender: ItemSender): Promise<boole
   if (sender.isClosed) stop();
   sender.onClose = stop;
   try {
-    for (;;) {
+    let turnBegan = performance.now();
+    for (let count = 1; ; count++) {
+      if (count % ITEMS_PER_LOOK === 0 && performance.now() - turnBegan > MAX_SENDING_MS) {
+        // A reader with a large window, who keeps up, would otherwise never let anybody else have this thread.
+        await new Promise(setImmediate);
+        turnBegan = performance.now();
+      }
       // An item is only asked for when it can be sent, so a slow reader slows the source.
       while (!sender.isReady) {
         if (sender.isClosed) return false;

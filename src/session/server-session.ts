@@ -317,7 +317,7 @@ export class ServerSession {
       return;
     }
     if (!hasMore && !isContinued) this.takeItem(consumer, id, payloadOffset, payloadLength);
-    else this.takeFragment(consumer, id, aux, hasMore, payloadOffset, payloadLength);
+    else this.takeFragment(consumer, id, aux, payloadOffset, payloadLength);
   }
 
   private takeItem(consumer: RingConsumer, id: number, offset: number, length: number): void {
@@ -327,8 +327,8 @@ export class ServerSession {
     });
   }
 
-  private takeFragment(consumer: RingConsumer, id: number, aux: number, hasMore: boolean, offset: number, length: number): void {
-    const message = this.reassembly.add(ITEM, id, aux, hasMore, consumer, offset, length);
+  private takeFragment(consumer: RingConsumer, id: number, aux: number, offset: number, length: number): void {
+    const message = this.reassembly.add(consumer.tag, id, aux, consumer, offset, length);
     if (message !== null) this.takeMessage(id, message);
   }
 
@@ -359,7 +359,7 @@ export class ServerSession {
     const { payloadOffset, payloadLength, aux } = consumer;
     let bytes: Uint8Array | null;
     if (hasMore || this.reassembly.has(ERROR, id)) {
-      const message = this.reassembly.add(ERROR, id, aux, hasMore, consumer, payloadOffset, payloadLength);
+      const message = this.reassembly.add(consumer.tag, id, aux, consumer, payloadOffset, payloadLength);
       if (message === null) return;
       bytes = message.bytes;
     } else {
@@ -385,7 +385,7 @@ export class ServerSession {
       this.handleEvent(route, flags, sequence, readPosition, null);
       return;
     }
-    const message = this.reassembly.add(EVENT, sequence, consumer.aux, (flags & MORE) !== 0, consumer, payloadOffset, payloadLength);
+    const message = this.reassembly.add(tag, sequence, consumer.aux, consumer, payloadOffset, payloadLength);
     // A fragment keeps its place until its event is handled: the last one's release covers those before.
     if (message !== null) this.handleEvent(route, flags, sequence, readPosition, message);
   }
@@ -536,7 +536,7 @@ export class ServerSession {
       this.takeCall(route, flags, id, aux, null);
       return;
     }
-    const message = this.reassembly.add(CALL, id, aux, hasMore, consumer, payloadOffset, payloadLength);
+    const message = this.reassembly.add(tag, id, aux, consumer, payloadOffset, payloadLength);
     if (message !== null) this.takeCall(route, flags, id, message.aux, message);
   }
 

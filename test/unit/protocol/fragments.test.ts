@@ -1,14 +1,15 @@
 import test from 'ava';
 import { ProtocolError } from '../../../src/errors.js';
 import { MAX_UNFINISHED_MESSAGES, Reassembly } from '../../../src/protocol/fragments.js';
-import { CALL, EVENT } from '../../../src/protocol/frame.js';
+import { CALL, EVENT, MORE, tagOf } from '../../../src/protocol/frame.js';
 import { pattern } from '../../helpers/bytes.js';
 
 const MAX = 10_000;
 
 /** Adds the bytes from `start` to `end` of a message as one fragment. */
 function add(reassembly: Reassembly, id: number, message: Uint8Array, start: number, end: number, aux = start, kind = CALL) {
-  return reassembly.add(kind, id, aux, end < message.length, { bytes: message, words: null }, start, end - start);
+  const tag = tagOf(kind, end < message.length ? MORE : 0, 0);
+  return reassembly.add(tag, id, aux, { bytes: message, words: null }, start, end - start);
 }
 
 test('a message comes out as it went in, with the aux of its first fragment', (t) => {
@@ -68,9 +69,9 @@ test('a fragment that does not go on where the last one ended is refused', (t) =
 test('an empty fragment is refused', (t) => {
   const reassembly = new Reassembly(MAX);
   const source = { bytes: pattern(10), words: null };
-  t.throws(() => reassembly.add(CALL, 1, 0, true, source, 0, 0), { instanceOf: ProtocolError });
+  t.throws(() => reassembly.add(tagOf(CALL, MORE, 0), 1, 0, source, 0, 0), { instanceOf: ProtocolError });
   add(reassembly, 2, pattern(10), 0, 5);
-  t.throws(() => reassembly.add(CALL, 2, 5, true, source, 0, 0), { instanceOf: ProtocolError });
+  t.throws(() => reassembly.add(tagOf(CALL, MORE, 0), 2, 5, source, 0, 0), { instanceOf: ProtocolError });
 });
 
 test('a message may be as long as allowed', (t) => {
@@ -128,10 +129,17 @@ test('a message of many tiny fragments costs no more memory than its bytes', (t)
   const source = { bytes: pattern(8), words: null };
   const before = process.memoryUsage();
   const count = 400_000;
-  for (let at = 0; at < count; at++) reassembly.add(CALL, 1, at, true, source, 0, 1);
+  for (let at = 0; at < count; at++) reassembly.add(tagOf(CALL, MORE, 0), 1, at, source, 0, 1);
   const after = process.memoryUsage();
   const grown = after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers;
   // One object per fragment would be some 50 MB.
   t.true(grown < 25_000_000, `${grown} bytes for ${count} fragments`);
   t.true(reassembly.has(CALL, 1));
+});
+
+test('a fragment with another target than the first one is an error', (t) => {
+  const reassembly = new Reassembly(MAX);
+  const source = { bytes: pattern(100), words: null };
+  t.is(reassembly.add(tagOf(CALL, MORE, 3), 1, 0, source, 0, 50), null);
+  t.throws(() => reassembly.add(tagOf(CALL, 0, 4), 1, 50, source, 50, 50), { instanceOf: ProtocolError, message: /target 4.*had 3/ });
 });
