@@ -161,20 +161,9 @@ export class ClientSession implements ConnectorHost, AnswerListener, ClaimHost<T
     try {
       if (signal?.aborted) throw signal.reason;
       const channel = this.connection?.channel;
-      // A lone call whose answer is about to come is answered without a turn of the event loop.
-      const mayWaitHere =
-        channel !== undefined &&
-        signal === null &&
-        this.pending.size === 0 &&
-        this.streams.size === 0 &&
-        !this.writer.hasQueue &&
-        !this.writer.isBatching &&
-        this.inline.mayWait(channel);
+      const mayWaitHere = channel !== undefined && signal === null && this.isAlone && this.inline.mayWait(channel);
       const id = this.writeCall(target, value, timeLeftField(timeoutMs));
-      if (mayWaitHere && !this.writer.hasQueue) {
-        const answer = this.takeInline(channel, id, target);
-        if (answer !== null) return answer;
-      }
+      if (mayWaitHere && this.hasAnswerHere(channel, id)) return this.takePromise(channel, target);
       return this.pend(id, target, timeoutMs, signal);
     } catch (error) {
       return Promise.reject(error);
@@ -263,26 +252,43 @@ export class ClientSession implements ConnectorHost, AnswerListener, ClaimHost<T
     });
   }
 
-  /** Looks for the answer right here. Null if it did not come in time, or something else came: then the call has to pend. */
-  private takeInline(channel: Channel, id: number, target: Target): Promise<unknown> | null {
-    const { consumer } = channel;
+  /** Is nothing else under way? Then a call whose answer is about to come is answered without a turn of the event loop. */
+  private get isAlone(): boolean {
+    return this.pending.size === 0 && this.streams.size === 0 && !this.writer.hasQueue && !this.writer.isBatching;
+  }
+
+  /** Looks for the answer right here. False if it did not come in time, or something else came: then the call has to pend. */
+  private hasAnswerHere({ consumer }: Channel, id: number): boolean {
     try {
-      if (!this.inline.wait(consumer) || !this.answers.isWholeReply(consumer, id)) return null;
+      return !this.writer.hasQueue && this.inline.wait(consumer) && this.answers.isWholeReply(consumer, id);
     } catch {
       // The loop finds the same fault, and ends the connection.
-      return null;
+      return false;
     }
-    let answer: Promise<unknown>;
+  }
+
+  private takePromise(channel: Channel, target: Target): Promise<unknown> {
     try {
-      answer = Promise.resolve(target.codec.decode(consumer, consumer.payloadOffset, consumer.payloadLength));
-      this.counters.callsSucceeded++;
+      return Promise.resolve(this.takeAnswer(channel, target));
     } catch (error) {
-      answer = Promise.reject(error);
-      this.counters.callsFailed++;
+      return Promise.reject(error);
     }
-    consumer.release(consumer.readPosition);
-    channel.settle();
-    return answer;
+  }
+
+  /** The answer on which the consumer stands. Throws what is wrong with it. */
+  private takeAnswer(channel: Channel, target: Target): unknown {
+    const { consumer } = channel;
+    try {
+      const answer = target.codec.decode(consumer, consumer.payloadOffset, consumer.payloadLength);
+      this.counters.callsSucceeded++;
+      return answer;
+    } catch (error) {
+      this.counters.callsFailed++;
+      throw error;
+    } finally {
+      consumer.release(consumer.readPosition);
+      channel.settle();
+    }
   }
 
   /** Blocks this thread until the answer is here. */
@@ -296,8 +302,10 @@ export class ClientSession implements ConnectorHost, AnswerListener, ClaimHost<T
       );
     }
     const { channel } = connection;
-    const deadline = timeoutMs === Number.POSITIVE_INFINITY ? timeoutMs : performance.now() + timeoutMs;
+    const mayWaitHere = this.isAlone && this.inline.mayWaitSync(channel);
     const id = this.writeCall(target, value, timeLeftField(timeoutMs));
+    if (mayWaitHere && this.hasAnswerHere(channel, id)) return this.takeAnswer(channel, target);
+    const deadline = timeoutMs === Number.POSITIVE_INFINITY ? timeoutMs : performance.now() + timeoutMs;
     if (this.writer.isBatching) {
       this.memory.producer.publish();
       channel.announce();

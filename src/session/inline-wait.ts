@@ -26,10 +26,15 @@ export class InlineWait {
     this.turn = addon === null || !maySpin ? null : addon.turn;
   }
 
-  /** May the call that was just written wait here? */
-  mayWait(channel: Channel): boolean {
+  /** May a call wait here whose caller blocks its thread anyway? */
+  mayWaitSync(channel: Channel): boolean {
     if (this.turn === null || channel.transport !== 'shm' || channel.producer.isConsumerParked) return false;
-    if (this.credit <= 0 && ++this.skipped % PROBE_INTERVAL !== 0) return false;
+    return this.credit > 0 || ++this.skipped % PROBE_INTERVAL === 0;
+  }
+
+  /** May a call that is about to be written wait here? */
+  mayWait(channel: Channel): boolean {
+    if (this.turn === null || !this.mayWaitSync(channel)) return false;
     const turn = this.turn[0] as number;
     if (turn !== this.lastTurn) {
       this.lastTurn = turn;
