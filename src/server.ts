@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Channel } from './channel/channel.js';
 import type { HandshakeStream, NativeHandshakeStream } from './channel/handshake-stream.js';
 import { Listener } from './channel/listener.js';
@@ -8,7 +9,7 @@ import type { Peer } from './channel/peer.js';
 import { ShmChannel } from './channel/shm.js';
 import { SocketChannel } from './channel/socket.js';
 import { resolveSocketPath } from './channel/socket-path.js';
-import { requestTakeover } from './channel/takeover.js';
+import { type Predecessor, requestTakeover } from './channel/takeover.js';
 import { type WelcomedClient, welcome } from './channel/welcome.js';
 import {
   type BroadcastDefinition,
@@ -50,6 +51,9 @@ import type { Handler, Route } from './session/route.js';
 import { ServerSession } from './session/server-session.js';
 import { newServerCounters, type ServerStats } from './stats.js';
 import { checkedDecoding, checkOf } from './validation.js';
+
+/** Between two looks at a lock whose holder may be about to die. */
+const LOCK_RETRY_MS = 10;
 
 /** What the sidecar does for each name of the contract that an app may use. */
 export type Handlers<D extends Definitions> = {
@@ -209,28 +213,40 @@ export class Server<D extends Definitions> extends EventEmitter<ServerEvents> {
 
   /** Internal: `serve` does this. */
   async open(): Promise<void> {
-    const { settings, path } = this;
-    const predecessor = settings.takeover
-      ? await requestTakeover(path, this.contract.name, settings.addon, settings.handshakeTimeoutMs)
-      : null;
-    try {
-      this.listener = await Listener.open({
-        path,
-        addon: settings.addon,
-        mode: settings.mode,
-        allowSharedDirectory: settings.allowSharedDirectory,
-        inheritedLock: predecessor?.lock ?? -1,
-        isTakeover: predecessor !== null,
-        onConnection: (stream) => void this.accept(stream),
-        onError: (error) => {
-          this.totals.clientsRefused++;
-          this.emitLater('refused', error);
-        },
-      });
-      predecessor?.confirm();
-    } finally {
-      predecessor?.close();
+    const { takeover, addon, handshakeTimeoutMs } = this.settings;
+    const deadline = performance.now() + handshakeTimeoutMs;
+    for (;;) {
+      const predecessor = takeover ? await requestTakeover(this.path, this.contract.name, addon, handshakeTimeoutMs) : null;
+      try {
+        await this.listen(predecessor);
+        return;
+      } catch (error) {
+        // Who died while we asked holds the lock until the kernel has closed all of its files; or another successor was faster, and is asked in its turn.
+        const isPassing = takeover && predecessor === null && (error as PillionError).code === 'ERR_PILLION_ADDRESS_IN_USE';
+        if (!isPassing || performance.now() > deadline) throw error;
+      } finally {
+        predecessor?.close();
+      }
+      await sleep(LOCK_RETRY_MS);
     }
+  }
+
+  private async listen(predecessor: Predecessor | null): Promise<void> {
+    const { settings } = this;
+    this.listener = await Listener.open({
+      path: this.path,
+      addon: settings.addon,
+      mode: settings.mode,
+      allowSharedDirectory: settings.allowSharedDirectory,
+      inheritedLock: predecessor?.lock ?? -1,
+      isTakeover: predecessor !== null,
+      onConnection: (stream) => void this.accept(stream),
+      onError: (error) => {
+        this.totals.clientsRefused++;
+        this.emitLater('refused', error);
+      },
+    });
+    predecessor?.confirm();
   }
 
   // --- connections ----------------------------------------------------------------------------------------------
