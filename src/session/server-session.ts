@@ -1,6 +1,5 @@
 import { allocateBlock } from '../channel/blocks.js';
 import type { Channel } from '../channel/channel.js';
-import type { LentPayload } from '../channel/loans.js';
 import type { Peer } from '../channel/peer.js';
 import { debug, type HandleMessage, handling } from '../diagnostics.js';
 import { PillionError, ProtocolError } from '../errors.js';
@@ -31,9 +30,7 @@ import {
   tagOf,
   targetOf,
 } from '../protocol/frame.js';
-import { readHeaders } from '../protocol/headers.js';
 import type { RingConsumer } from '../ring/consumer.js';
-import { alignedLength } from '../ring/layout.js';
 import type { newServerCounters } from '../stats.js';
 import { isThenable, settleWith } from '../thenable.js';
 import { parseError } from './answer-reader.js';
@@ -42,10 +39,12 @@ import { FrameWriter, NOTHING, stable } from './frame-writer.js';
 import { Context, type HandlerContext } from './handler-context.js';
 import { errorPayload } from './handler-result.js';
 import type { ItemFormat } from './item-sender.js';
+import { isLent, type LendingRoute, type Message, PayloadReader } from './payload-reader.js';
 import { type PushTarget, PushWriter } from './push-writer.js';
 import { type Held, ReleaseQueue } from './release-queue.js';
 import type { Handler, Route } from './route.js';
 import { type Opening, ServerStreams } from './server-streams.js';
+import { type WaitingCall, WaitingCalls } from './waiting-calls.js';
 
 /** Records handled before the ring's space is given back and others get their turn. */
 const BATCH = 256;
@@ -55,29 +54,12 @@ const LOOKS = 1000;
 /** How often in a row to look here, before the addon decides again. */
 const LOOKS_PER_SPIN = 64;
 
-interface LendingRoute extends Route {
-  readonly lender: Lender;
-}
-
-function isLent(message: Reassembled | LentPayload | null): message is LentPayload {
-  return message !== null && 'isPrivate' in message;
-}
-
 /** Kinds of names that no client may call. */
 const uncalledKinds = new Set(['event', 'state', 'broadcast']);
 
 const wholeItemTag = tagOf(ITEM, 0, 0);
 const replyTag = tagOf(REPLY, 0, 0);
 const errorTag = tagOf(ERROR, 0, 0);
-
-/** A call that waits until fewer are at work. */
-interface WaitingCall {
-  readonly route: Route;
-  readonly flags: number;
-  readonly id: number;
-  readonly aux: number;
-  readonly message: Reassembled;
-}
 
 export interface ServerSessionOptions {
   channel: Channel;
@@ -111,15 +93,13 @@ export class ServerSession {
   private readonly routes: readonly LendingRoute[];
   private readonly writer: FrameWriter;
   private readonly releases: ReleaseQueue;
+  private readonly payloads: PayloadReader;
   private readonly reassembly: Reassembly;
   /** Calls whose handlers are at work, by correlation id. */
   private readonly running = new Map<number, Context>();
   private readonly streams: ServerStreams;
   readonly pushes: PushWriter;
-  /** Calls that wait for their turn, in order, by correlation id. */
-  private readonly waiting = new Map<number, WaitingCall>();
-  private waitingBytes = 0;
-  private waitingStreamCount = 0;
+  private readonly waiting = new WaitingCalls();
   private isEnded = false;
   private isLeaving = false;
   /** The client is gone: what it had published is handled, but nobody reads answers. */
@@ -132,13 +112,6 @@ export class ServerSession {
   private eventsInBatch = 0;
   private looksLeft = 0;
   private onIdle: (() => void) | null = null;
-  /** Borrowed views that somebody may still look at. */
-  private borrowed = 0;
-  private onReturned: (() => void) | null = null;
-  private readonly onReturn = (): void => {
-    if (--this.borrowed === 0) this.onReturned?.();
-  };
-
   constructor(options: ServerSessionOptions) {
     this.options = options;
     this.routes = options.routes.map((route) => ({ ...route, lender: new Lender(route.name, options) }));
@@ -147,6 +120,7 @@ export class ServerSession {
     this.channel = options.channel;
     this.writer = new FrameWriter(this.channel.producer, (isBlocked) => this.channel.waitForSpace(isBlocked ? 'message' : 'no'));
     this.releases = new ReleaseQueue(this.channel.consumer.readPosition);
+    this.payloads = new PayloadReader(this.channel.consumer, options.maxMessageBytes);
     this.reassembly = new Reassembly(options.maxMessageBytes, allocateBlock);
     this.pushes = new PushWriter({
       writer: this.writer,
@@ -318,10 +292,7 @@ export class ServerSession {
     this.reassembly.drop(CALL, id);
     this.running.get(id)?.abort(reason);
     this.streams.onCancel(id, reason);
-    const call = this.waiting.get(id);
-    if (call === undefined) return;
-    this.forget(call);
-    this.updatePause();
+    if (this.waiting.take(id) !== undefined) this.updatePause();
   }
 
   private readItem(consumer: RingConsumer, hasMore: boolean): void {
@@ -409,12 +380,14 @@ export class ServerSession {
   }
 
   /** Carries out a message, or without one the record that the consumer stands on. Throws what is wrong with it. */
-  private invoke(route: Route, handler: Handler, flags: number, message: Reassembled | LentPayload | null, context: Context): unknown {
+  private invoke(route: LendingRoute, handler: Handler, flags: number, message: Message, context: Context): unknown {
     // A loan has no headers; what lies behind headers is not borrowed, but copied.
-    const offset = (flags & META) === 0 || isLent(message) ? 0 : this.takeHeaders(route, message, context);
+    const offset = (flags & META) === 0 || isLent(message) ? 0 : this.payloads.takeHeaders(route, message, context);
     if (handling.hasSubscribers)
-      return handling.trace(this.handleMessage(route, context), () => handler(this.payloadOf(route, message, offset, context), context));
-    return handler(this.payloadOf(route, message, offset, context), context);
+      return handling.trace(this.handleMessage(route, context), () =>
+        handler(this.payloads.payloadOf(route, message, offset, context), context),
+      );
+    return handler(this.payloads.payloadOf(route, message, offset, context), context);
   }
 
   private handleMessage({ name, kind }: Route, { headers, clientId, peer, redelivered, sequence }: Context): HandleMessage {
@@ -422,67 +395,7 @@ export class ServerSession {
     return { contract, name, kind: kind as HandleMessage['kind'], headers, clientId, peer, redelivered, sequence, isAsync: false };
   }
 
-  private payloadOf(route: Route, message: Reassembled | LentPayload | null, offset: number, context: Context): unknown {
-    if (route.isBorrowed && offset === 0) return this.lend(route as LendingRoute, message, context);
-    return this.decode(route, message, offset);
-  }
-
-  /** The value of a message, which begins at `offset`. */
-  private decode(route: Route, message: Reassembled | LentPayload | null, offset: number): unknown {
-    const codec = route.codec as PayloadCodec;
-    if (isLent(message)) {
-      if (message.length > this.options.maxMessageBytes) throw this.tooLarge(route);
-      return message.isPrivate ? codec.decodeOwned(message.bytes) : codec.decode(message, message.offset, message.length);
-    }
-    if (message === null) {
-      const { consumer } = this.channel;
-      if (consumer.payloadLength > this.options.maxMessageBytes) throw this.tooLarge(route);
-      return codec.decode(consumer, consumer.payloadOffset + offset, consumer.payloadLength - offset);
-    }
-    if (message.bytes === null) throw this.tooLarge(route);
-    return codec.decodeOwned(offset === 0 ? message.bytes : message.bytes.subarray(offset));
-  }
-
-  /** Gives the context the headers of a message. Returns where its value begins. */
-  private takeHeaders(route: Route, message: Reassembled | null, context: Context): number {
-    const { consumer } = this.channel;
-    if (message?.bytes === null) throw this.tooLarge(route);
-    const { headers, valueOffset } =
-      message === null
-        ? readHeaders(consumer, consumer.payloadOffset, consumer.payloadLength)
-        : readHeaders({ bytes: message.bytes, words: null }, 0, message.length);
-    context.headers = headers;
-    return valueOffset;
-  }
-
-  /** The bytes of a message where they are. Throws what is wrong with it. */
-  private bytesOf(route: Route, message: Reassembled | LentPayload | null): Uint8Array {
-    const { consumer } = this.channel;
-    const { maxMessageBytes } = this.options;
-    if (isLent(message)) {
-      if (message.length <= maxMessageBytes) return message.bytes.subarray(message.offset, message.offset + message.length);
-    } else if (message !== null) {
-      if (message.bytes !== null) return message.bytes;
-    } else if (consumer.payloadLength <= maxMessageBytes) {
-      return consumer.bytes.subarray(consumer.payloadOffset, consumer.payloadOffset + consumer.payloadLength);
-    }
-    throw this.tooLarge(route);
-  }
-
-  private lend(route: LendingRoute, message: Reassembled | LentPayload | null, context: Context): Uint8Array {
-    const bytes = this.bytesOf(route, message);
-    this.borrowed++;
-    return route.lender.lend(context, bytes, this.onReturn);
-  }
-
-  private tooLarge(route: Route): PillionError {
-    return new PillionError(
-      'ERR_PILLION_TOO_LARGE',
-      `"${route.name}" was sent more than the sidecar's maxMessageBytes=${this.options.maxMessageBytes}`,
-    );
-  }
-
-  private handleEvent(route: LendingRoute, flags: number, sequence: number, end: number, message: Reassembled | LentPayload | null): void {
+  private handleEvent(route: LendingRoute, flags: number, sequence: number, end: number, message: Message): void {
     const { counters } = this.options;
     this.eventsInBatch++;
     if (route.handler === null) {
@@ -558,12 +471,12 @@ export class ServerSession {
     if (message !== null) this.takeCall(route, flags, id, message.aux, message);
   }
 
-  private takeCall(route: Route, flags: number, id: number, aux: number, message: Reassembled | null): void {
+  private takeCall(route: LendingRoute, flags: number, id: number, aux: number, message: Reassembled | null): void {
     if (id === 0 || this.running.has(id) || this.streams.has(id) || this.waiting.has(id))
       throw new ProtocolError(`correlation id ${id} is ${id === 0 ? 'not allowed' : 'in use'}`);
     if (route.handler === null) {
       this.replyError(id, { code: 'ERR_PILLION_UNKNOWN_NAME', message: route.problem });
-    } else if (route.kind !== 'method' && this.streams.size + this.waitingStreamCount >= this.options.maxOpenStreams) {
+    } else if (route.kind !== 'method' && this.streams.size + this.waiting.streamCount >= this.options.maxOpenStreams) {
       this.refuse(id, `the client has ${this.options.maxOpenStreams} streams open, which is what the sidecar allows`);
     } else if (this.isBusy || this.waiting.size > 0) {
       this.postpone(route, flags, id, aux, message);
@@ -580,7 +493,7 @@ export class ServerSession {
     return this.running.size + this.streams.size >= this.options.concurrency;
   }
 
-  private postpone(route: Route, flags: number, id: number, aux: number, message: Reassembled | null): void {
+  private postpone(route: LendingRoute, flags: number, id: number, aux: number, message: Reassembled | null): void {
     if (this.hasTooMuchWaiting && this.streams.size > 0) {
       this.refuse(id, `${this.waiting.size} calls wait for their turn`);
       return;
@@ -592,10 +505,7 @@ export class ServerSession {
       length: payloadLength,
       aux,
     };
-    this.waiting.set(id, { route, flags, id, aux, message: own });
-    // Headers count, or calls without payload would be free.
-    this.waitingBytes += alignedLength(own.length);
-    if (route.kind !== 'method') this.waitingStreamCount++;
+    this.waiting.add({ route, flags, id, aux, message: own });
     this.updatePause();
   }
 
@@ -611,29 +521,22 @@ export class ServerSession {
     }
   }
 
-  /** A call waits no more. */
-  private forget({ id, route, message }: WaitingCall): void {
-    this.waiting.delete(id);
-    this.waitingBytes -= alignedLength(message.length);
-    if (route.kind !== 'method') this.waitingStreamCount--;
-  }
-
   private get hasTooMuchWaiting(): boolean {
-    return this.waitingBytes > this.options.maxQueuedBytes;
+    return this.waiting.bytes > this.options.maxQueuedBytes;
   }
 
   /** Something that counted against the limit has ended. */
   private onWorkDone(): void {
-    for (const call of this.waiting.values()) {
+    for (const id of this.waiting.ids()) {
       if (this.isEnded || this.isBusy) break;
-      this.forget(call);
+      const call = this.waiting.take(id) as WaitingCall;
       this.startCall(call.route, call.route.handler as Handler, call.flags, call.id, call.aux, call.message);
     }
     if (this.isPaused || this.waiting.size > 0) this.updatePause();
     this.checkIdle();
   }
 
-  private startCall(route: Route, handler: Handler, flags: number, id: number, aux: number, message: Reassembled | null): void {
+  private startCall(route: LendingRoute, handler: Handler, flags: number, id: number, aux: number, message: Reassembled | null): void {
     if (route.kind === 'method') this.handleCall(route, handler, flags, id, aux, message);
     else if (this.isLeaving) this.replyError(id, { code: 'ERR_PILLION_CLOSED', message: 'the sidecar is leaving' });
     else this.openStream(route, handler, flags, id, aux, message);
@@ -651,8 +554,8 @@ export class ServerSession {
     this.isAsync = true;
     let request: unknown;
     try {
-      const offset = (flags & META) === 0 ? 0 : this.takeHeaders(route, message, context);
-      if (kind === 'stream') request = this.decode(route, message, offset);
+      const offset = (flags & META) === 0 ? 0 : this.payloads.takeHeaders(route, message, context);
+      if (kind === 'stream') request = this.payloads.decode(route, message, offset);
     } catch (error) {
       this.fail(route, id, error, context);
       return;
@@ -663,7 +566,14 @@ export class ServerSession {
     this.streams.open({ id, kind, route, format, handler, request, credit, context });
   }
 
-  private handleCall(route: Route, handler: Handler, flags: number, id: number, timeoutMs: number, message: Reassembled | null): void {
+  private handleCall(
+    route: LendingRoute,
+    handler: Handler,
+    flags: number,
+    id: number,
+    timeoutMs: number,
+    message: Reassembled | null,
+  ): void {
     this.options.counters.callsHandled++;
     const context = new Context(this.peer, this.clientId, false, id, timeoutMs >>> 0, null);
     let result: unknown;
@@ -767,8 +677,7 @@ export class ServerSession {
 
   /** Calls back when nobody looks at the memory of this connection any more. */
   whenReturned(callback: () => void): void {
-    if (this.borrowed === 0) callback();
-    else this.onReturned = callback;
+    this.payloads.whenReturned(callback);
   }
 
   private checkIdle(): void {
