@@ -286,8 +286,7 @@ export class ClientSession implements ConnectorHost, AnswerListener, ClaimHost<T
       this.counters.callsFailed++;
       throw error;
     } finally {
-      consumer.release(consumer.readPosition);
-      channel.settle();
+      this.releaseRead(channel);
     }
   }
 
@@ -417,10 +416,13 @@ export class ClientSession implements ConnectorHost, AnswerListener, ClaimHost<T
   /** Reads everything there is. False if there was nothing. */
   private read(channel: Channel): boolean {
     const { consumer } = channel;
+    const quarter = consumer.capacity / 4;
     let hasRead = false;
     while (this.connection?.channel === channel && consumer.next()) {
       hasRead = true;
       this.answers.read(consumer, this);
+      // The rest of a large message is written while its beginning is read. Many small ones are better released together.
+      if (consumer.heldBytes >= quarter && !this.answers.isBetweenMessages) this.releaseRead(channel);
     }
     if (!hasRead) return false;
     channel.expectRest(!this.answers.isBetweenMessages);
@@ -429,10 +431,14 @@ export class ClientSession implements ConnectorHost, AnswerListener, ClaimHost<T
       channel.noteEvents(pushCount - this.notedPushes);
       this.notedPushes = pushCount;
     }
-    consumer.release(consumer.readPosition);
-    channel.settle();
+    this.releaseRead(channel);
     if (this.pending.size === 0) this.updateWaits();
     return true;
+  }
+
+  private releaseRead(channel: Channel): void {
+    channel.consumer.release(channel.consumer.readPosition);
+    channel.settle();
   }
 
   /** AnswerReader's findings. */
