@@ -31,7 +31,7 @@ export async function runSuite(suite: Suite): Promise<Row[]> {
   const clock = new PlannedTime(suite);
   const rows: Row[] = [];
   const distance = new CpuDistance(suite.directory, suite.effort.patienceMs);
-  if (suite.scenarios.some(({ placement }) => placement === 'held')) await distance.learn();
+  if (suite.scenarios.some(needsCalm)) await distance.learn();
   for (const scenario of suite.scenarios) rows.push(...(await runScenario(suite, scenario, { deadline, clock, distance })));
   return relateToLimits(rows);
 }
@@ -66,7 +66,7 @@ async function runTogether(suite: Suite, scenario: Scenario, { deadline, clock, 
     announce(`starting ${lanes.length} transports`, startUpOf(scenario) * lanes.length);
     await Promise.all(lanes.map((lane) => lane.open()));
     if (scenario.pattern === 'idle') await idleTogether(lanes, suite.effort, announce);
-    else await takeTurns(lanes, scenario, suite.effort, announce, scenario.placement === 'held' ? distance : undefined);
+    else await takeTurns(lanes, scenario, suite.effort, announce, needsCalm(scenario) ? distance : undefined);
   } finally {
     await Promise.all(lanes.map((lane) => lane.end()));
     await endLoad?.();
@@ -97,6 +97,11 @@ async function takeTurns(
     announce(`counting system calls, ${lane.transport}`, syscallRoundMs);
     await lane.countSyscalls({ ...plan, durationMs: Math.min(plan.durationMs, 500) });
   }
+}
+
+/** Both sides have a CPU each, by the suite's doing or by their own. */
+function needsCalm({ name, placement }: Scenario): boolean {
+  return placement === 'held' || name === 'limits';
 }
 
 /** A round before or after which the CPUs were farther apart than usual is measured anew. */
