@@ -107,9 +107,9 @@ test('what is held of the headline is also measured as the scheduler places it',
   }
 });
 
-test('by plan, five repetitions take less than twelve minutes and the whole suite less than twenty', (t) => {
+test('by plan, five repetitions take less than twenty minutes and the whole suite less than twenty', (t) => {
   t.true(plannedMs({ scenarios: headlineScenarios, effort: headline }) <= headline.budgetMs);
-  t.true(5 * headline.budgetMs < 12 * 60_000);
+  t.true(5 * headline.budgetMs < 20 * 60_000);
   const overheadMs = 3 * full.overhead.rounds * full.overhead.durationMs;
   t.true(plannedMs({ scenarios, effort: full }) + overheadMs < 20 * 60_000);
   t.true(full.budgetMs + overheadMs < 20 * 60_000);
