@@ -19,7 +19,7 @@ export function limitChart(result: Result): Chart {
     id: 'limits',
     title: 'Times the physical limit',
     caption:
-      'Limits come from C++ programs of the same run: a framed ring between two spinning processes, a stream through it, the four copies of a large call, the wake-up of a sleeper. 1 is what this machine allows.',
+      'Limits come from C++ programs of the same run: a framed ring between two spinning processes, a stream through it, the four copies of a large call one after the other, the wake-up of a sleeper. 1 is what this machine allows; large calls come below it, because two CPUs copy at once.',
     heightPx: { wide: legendPx.wide + restPx, narrow: legendPx.narrow + restPx },
     missing: missingOf(result, ({ scenario }) => scenario === 'limits'),
     option: (theme) => (rows.length > 0 ? dots(rows, theme) : undefined),
