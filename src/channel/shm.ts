@@ -189,6 +189,8 @@ export class ShmChannel implements Channel {
 
   wait(ms: number): 1 | 0 | -1 {
     if (!this.isOpen) return -1;
+    // Whoever waits while a message is being handled has read that one, though it is not settled yet.
+    this.state[READ_POSITION] = this.consumer.readPosition;
     if (!this.isBellOwed) return this.watch.wait(ms) as 1 | 0 | -1;
     // No timer fires while this thread is blocked.
     const result = this.watch.wait(Math.min(ms, BELL_RETRY_MS)) as 1 | 0 | -1;

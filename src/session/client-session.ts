@@ -437,6 +437,8 @@ export class ClientSession implements ConnectorHost, AnswerListener, ClaimHost<T
   }
 
   private releaseRead(channel: Channel): void {
+    // What was done with a message may have ended the connection.
+    if (this.connection?.channel !== channel) return;
     channel.consumer.release(channel.consumer.readPosition);
     channel.settle();
   }

@@ -1,8 +1,10 @@
-import { connect } from '../../src/index.js';
+import { readFileSync } from 'node:fs';
+import { type Codec, connect, contract, method } from '../../src/index.js';
 import { digest, pattern } from '../helpers/bytes.js';
+import { until } from '../helpers/deadline.js';
 import { socketPath } from '../helpers/socket-path.js';
-import { conformance } from './fixtures/contract.js';
-import { Suite, transportOptions } from './fixtures/suite.js';
+import { conformance, shouting } from './fixtures/contract.js';
+import { Suite, startSidecar, transportOptions } from './fixtures/suite.js';
 
 const suite = new Suite();
 
@@ -69,4 +71,34 @@ suite.over('callSync without a sidecar says that it cannot wait for one', async 
   t.throws(() => client.callSync('echo', 1), { code: 'ERR_PILLION_NOT_CONNECTED' });
   await client.close();
   t.throws(() => client.callSync('echo', 1), { code: 'ERR_PILLION_CLOSED' });
+});
+
+suite.over('a codec during whose work the sidecar dies does not lose the answer that it decodes', async (t, transport) => {
+  for (const isSync of [true, false]) {
+    const path = socketPath();
+    const sidecar = await startSidecar(path);
+    t.teardown(() => sidecar.stop());
+    let meanwhile = (): void => {};
+    const busy: Codec = {
+      ...shouting,
+      decode(bytes) {
+        meanwhile();
+        return shouting.decode(bytes);
+      },
+    };
+    const own = contract('conformance', { echoOwn: method<string, string>({ codec: busy }) });
+    const client = connect(own, { path, ...transportOptions(transport) });
+    t.teardown(() => client.close());
+    await client.ready({ timeout: 20_000 });
+    // Awake, so that the answer is taken where the call was made.
+    for (let i = 0; i < 300; i++) await client.call('echoOwn', 'warm');
+    meanwhile = () => {
+      meanwhile = () => {};
+      sidecar.signal('SIGKILL');
+      while (!/\) [ZX]/.test(readFileSync(`/proc/${sidecar.pid}/stat`, 'utf8')));
+      t.throws(() => client.callSync('echoOwn', 'nobody'), { code: 'ERR_PILLION_PEER_DIED' });
+    };
+    t.is(isSync ? client.callSync('echoOwn', 'BYE') : await client.call('echoOwn', 'BYE'), 'bye');
+    await until('the client has noticed', () => client.status().state !== 'connected');
+  }
 });
