@@ -19,7 +19,7 @@ export function noteBlock(bytes: number): void {
   uncollected += bytes;
   if (uncollected < limit) return;
   uncollected = bytes;
-  collect ??= findCollect();
+  if (collect === undefined) collect = findCollect();
   if (collect === null) return;
   const begun = performance.now();
   collect();
@@ -30,18 +30,22 @@ export function noteBlock(bytes: number): void {
 /** V8's own function for it, which it hands to contexts that are made while the flag is set. */
 function findCollect(): (() => void) | null {
   try {
-    const gc = globalThis.gc ?? contextWithCollector();
-    return () => gc({ type: 'minor' });
+    const gc = takeCollector();
+    return () => void gc({ type: 'minor' });
   } catch {
     // Where it cannot be had, V8 decides alone.
     return null;
   }
 }
 
-function contextWithCollector(): NonNullable<typeof globalThis.gc> {
+/** Not the app's global of that name, which may be anything. */
+function takeCollector(): NonNullable<typeof globalThis.gc> {
   // Loaded when the first large messages come: most apps never need them.
   const { setFlagsFromString } = process.getBuiltinModule('node:v8');
   const { runInNewContext } = process.getBuiltinModule('node:vm');
+  // The flag is only taken back by whom it was set.
+  const given = runInNewContext('globalThis.gc');
+  if (given !== undefined) return given;
   setFlagsFromString('--expose-gc');
   try {
     return runInNewContext('gc');
