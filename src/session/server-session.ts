@@ -51,8 +51,8 @@ const BATCH = 256;
 
 /** Loads of `tail` before the addon waits on: about 1 us. */
 const LOOKS = 1000;
-/** How often in a row to look here, before the addon decides again. */
-const LOOKS_PER_SPIN = 64;
+/** How many records are read without asking the addon whether others are due. */
+const RECORDS_PER_SPIN = 64;
 
 /** Kinds of names that no client may call. */
 const uncalledKinds = new Set(['event', 'state', 'broadcast']);
@@ -110,7 +110,7 @@ export class ServerSession {
   /** Did a handler of this batch go on asynchronously? Then its microtasks need the event loop. */
   private isAsync = false;
   private eventsInBatch = 0;
-  private looksLeft = 0;
+  private recordsLeft = 0;
   private onIdle: (() => void) | null = null;
   constructor(options: ServerSessionOptions) {
     this.options = options;
@@ -180,24 +180,25 @@ export class ServerSession {
   private read(): void {
     do {
       this.isAsync = false;
-      const hasRead = this.readBatch(BATCH);
-      if (!hasRead || this.isEnded || this.isAsync || this.isPaused || this.isLeaving) return;
+      const count = this.readBatch(BATCH);
+      this.recordsLeft -= count;
+      if (count === 0 || this.isEnded || this.isAsync || this.isPaused || this.isLeaving) return;
     } while (this.awaitNext());
   }
 
   /** Waits a little for the next request, where that pays. Looking from here saves the way into the addon and back; only the addon knows whether it pays, and when others are due. */
   private awaitNext(): boolean {
     const { consumer } = this.channel;
-    if (this.looksLeft > 0) {
-      this.looksLeft--;
+    if (this.recordsLeft > 0) {
       for (let look = 0; look < LOOKS; look++) if (consumer.hasNext()) return true;
     }
     const isNext = this.channel.spin();
-    this.looksLeft = isNext ? LOOKS_PER_SPIN : 0;
+    this.recordsLeft = isNext ? RECORDS_PER_SPIN : 0;
     return isNext;
   }
 
-  private readBatch(limit: number): boolean {
+  /** Returns how many records were read, whatever became of them; 0 when the conversation has ended. */
+  private readBatch(limit: number): number {
     const { consumer } = this.channel;
     const quarter = consumer.capacity / 4;
     let count = 0;
@@ -212,11 +213,11 @@ export class ServerSession {
     } finally {
       this.isReading = false;
     }
-    if (this.isEnded) return false;
+    if (this.isEnded) return 0;
     this.channel.expectRest(!this.reassembly.isEmpty);
     if (this.eventsInBatch > 0) this.channel.noteEvents(this.eventsInBatch);
     this.release();
-    return count > 0;
+    return count;
   }
 
   private release(): void {
@@ -714,7 +715,7 @@ export class ServerSession {
       this.isPaused = false;
       this.isHungUp = true;
       this.channel.consumer.seal();
-      while (!this.isEnded && !this.isLeaving && this.readBatch(BATCH));
+      while (!this.isEnded && !this.isLeaving && this.readBatch(BATCH) > 0);
     } catch (fault) {
       reason ??= fault as Error;
     }
