@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { Child } from '../../bench/rig/child.js';
 import { usableCpus } from '../../bench/rig/cpus.js';
 import type { Conditions, Outcome } from '../../bench/rig/lane.js';
@@ -134,7 +134,7 @@ for (const transport of ['shm', 'uds', 'ipc-advanced', 'redis']) {
   test.serial(`${transport}, held: app and sidecar, and all that they started, keep to a CPU of their own`, async (t) => {
     const { child, sidecar } = await open(transport, { placement: 'held' });
     t.teardown(() => child.end());
-    if (sidecar instanceof Error) return t.log(sidecar.message) ?? t.pass();
+    if (sidecar instanceof Error) return notTried(t, sidecar);
     const [first, second] = usableCpus();
     const appPid = child.pid as number;
     const others = ownProcesses().map((line) => Number(line.split(' ')[0]));
@@ -154,7 +154,7 @@ for (const transport of ['nats', 'redis', 'file-tail']) {
   test.serial(`${transport}: what runs beside the sidecar dies with it, even when it is killed`, async (t) => {
     const { child, sidecar } = await open(transport, { pattern: transport === 'file-tail' ? 'send' : 'call' });
     t.teardown(() => child.end());
-    if (sidecar instanceof Error) return t.log(sidecar.message) ?? t.pass();
+    if (sidecar instanceof Error) return notTried(t, sidecar);
     const beside = () => ownProcesses().filter((line) => /nats-server|redis-server|tail/.test(line));
     await until('it runs', () => beside().length === 1);
     process.kill(sidecar, 'SIGKILL');
@@ -296,4 +296,10 @@ function ownProcesses(): string[] {
         return [];
       }
     });
+}
+
+/** Only where the machine lacks something that the transport needs, such as a broker or a second CPU: anything else `open` has thrown. */
+function notTried(t: ExecutionContext, { message }: Error): void {
+  t.log(`not tried: ${message}`);
+  t.pass();
 }

@@ -2,6 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import { connect as connectSocket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
+import { native } from '../../src/native.js';
 import { encodeHandshake, HELLO } from '../../src/protocol/handshake.js';
 import { failing } from '../fixtures/node/calls.js';
 import {
@@ -208,6 +209,20 @@ test.serial('an old sidecar killed at random in its takeover loses nothing: the 
   await until('traffic flows', () => readLedger(ledgers.at(-1) as string).length > 200);
   const { last } = await stopTraffic(app);
   t.log(`${checkLedgers(t, ledgers.map(readLedger), last)} events were handled twice`);
+});
+
+test.serial('a takeover waits for the lock of somebody who is about to end, and no longer than for an answer', async (t) => {
+  const { path } = place(t);
+  const { addon } = native();
+  if (addon === null) return t.fail('there is no addon');
+  const lock = addon.lockFile(`${path}.lock`);
+  t.true(lock >= 0);
+  const impatient = runNode(t, 'sidecar', { path, takeover: true, handshakeTimeoutMs: 200 });
+  t.is(((await impatient.next('failed'))['failed'] as { code: string }).code, 'ERR_PILLION_ADDRESS_IN_USE');
+  const successor = runNode(t, 'sidecar', { path, takeover: true, handshakeTimeoutMs: 20_000 });
+  await sleep(500);
+  addon.closeDescriptor(lock);
+  await successor.next('listening');
 });
 
 test.serial('a takeover of a path that nobody owns is an ordinary start', async (t) => {

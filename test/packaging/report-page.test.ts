@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import type { Browser } from 'playwright-core';
 import { chromium } from 'playwright-core';
 import { renderPage } from '../../bench/report/html.js';
@@ -52,37 +52,47 @@ test.after.always('ends it', async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
+/** Without a browser, which the hook above has said and which fails on CI, there is nothing to look at. */
+function onPage(title: string, look: (t: ExecutionContext, browser: Browser) => Promise<void>): void {
+  test(title, async (t) => {
+    if (browser) return look(t, browser);
+    t.log('not tried: there is no browser');
+    t.pass();
+  });
+}
+
 for (const [device, width] of [
   ['a desktop', 1280],
   ['a phone', 360],
 ] as const) {
-  test(`on ${device} every chart is drawn, nothing is fetched, nothing fails, and the page does not scroll sideways`, async (t) => {
-    if (!browser) return t.pass();
-    const tab = await browser.newPage({ viewport: { width, height: 800 } });
-    const complaints: string[] = [];
-    const requests: string[] = [];
-    tab.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
-    tab.on('pageerror', (error) => complaints.push(error.message));
-    tab.on('request', (request) => requests.push(request.url()));
-    await tab.goto(pathToFileURL(page).href);
-    const empty = await tab.$$eval('.chart', (charts) => charts.filter((chart) => !chart.querySelector('svg path')).map(({ id }) => id));
-    for (const chart of await tab.locator('.chart').all()) {
-      const box = await chart.boundingBox();
-      await chart.hover({ position: { x: (box?.width ?? 0) / 3, y: (box?.height ?? 0) / 2 } });
-    }
-    t.is(await tab.evaluate('globalThis.broken'), undefined);
-    t.is(await tab.locator('img').count(), 0);
-    const overflow = await tab.evaluate('document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth');
-    t.deepEqual(empty, []);
-    t.deepEqual(complaints, []);
-    t.deepEqual(requests, [pathToFileURL(page).href]);
-    t.true((overflow as number) <= 0, `${overflow} px too wide`);
-    await tab.close();
-  });
+  onPage(
+    `on ${device} every chart is drawn, nothing is fetched, nothing fails, and the page does not scroll sideways`,
+    async (t, browser) => {
+      const tab = await browser.newPage({ viewport: { width, height: 800 } });
+      const complaints: string[] = [];
+      const requests: string[] = [];
+      tab.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+      tab.on('pageerror', (error) => complaints.push(error.message));
+      tab.on('request', (request) => requests.push(request.url()));
+      await tab.goto(pathToFileURL(page).href);
+      const empty = await tab.$$eval('.chart', (charts) => charts.filter((chart) => !chart.querySelector('svg path')).map(({ id }) => id));
+      for (const chart of await tab.locator('.chart').all()) {
+        const box = await chart.boundingBox();
+        await chart.hover({ position: { x: (box?.width ?? 0) / 3, y: (box?.height ?? 0) / 2 } });
+      }
+      t.is(await tab.evaluate('globalThis.broken'), undefined);
+      t.is(await tab.locator('img').count(), 0);
+      const overflow = await tab.evaluate('document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth');
+      t.deepEqual(empty, []);
+      t.deepEqual(complaints, []);
+      t.deepEqual(requests, [pathToFileURL(page).href]);
+      t.true((overflow as number) <= 0, `${overflow} px too wide`);
+      await tab.close();
+    },
+  );
 }
 
-test('filters narrow the rows, and headings sort them', async (t) => {
-  if (!browser) return t.pass();
+onPage('filters narrow the rows, and headings sort them', async (t, browser) => {
   const tab = await browser.newPage({ colorScheme: 'light' });
   await tab.goto(pathToFileURL(page).href);
   const visible = () => tab.locator('#rows tbody tr:visible').count();
@@ -104,8 +114,7 @@ test('filters narrow the rows, and headings sort them', async (t) => {
   await tab.close();
 });
 
-test('only failed and skipped rows remain when asked for, with their reasons in sight', async (t) => {
-  if (!browser) return t.pass();
+onPage('only failed and skipped rows remain when asked for, with their reasons in sight', async (t, browser) => {
   const tab = await browser.newPage();
   await tab.goto(pathToFileURL(page).href);
   const failedCount = hostileResult().rows.filter(({ status }) => status !== 'ok').length;
@@ -118,8 +127,7 @@ test('only failed and skipped rows remain when asked for, with their reasons in 
   await tab.close();
 });
 
-test('the theme follows the system until it is chosen, and the choice is remembered', async (t) => {
-  if (!browser) return t.pass();
+onPage('the theme follows the system until it is chosen, and the choice is remembered', async (t, browser) => {
   const context = await browser.newContext({ colorScheme: 'dark' });
   const tab = await context.newPage();
   await tab.goto(pathToFileURL(page).href);
@@ -135,9 +143,8 @@ test('the theme follows the system until it is chosen, and the choice is remembe
   await context.close();
 });
 
-test('the two panels of a chart stand beside each other on a desktop, and one below the other on a phone', async (t) => {
+onPage('the two panels of a chart stand beside each other on a desktop, and one below the other on a phone', async (t, browser) => {
   t.timeout(90_000);
-  if (!browser) return t.pass();
   const tab = await browser.newPage({ viewport: { width: 1280, height: 800 } });
   await tab.goto(pathToFileURL(page).href);
   const topOf = async (title: string) => (await tab.locator('#chart-gap-sweep').getByText(title).boundingBox())?.y ?? 0;
