@@ -103,9 +103,19 @@ async function meet(t: typeof suite, { action, expect, needs }: HostileAction): 
   t.is(await app.ask('call', { name: 'echo', value: round }), round);
   const ids = readLedger(file).map(({ id }) => id);
   const hasConnected = (await app.ask<{ connections: number }>('stats')).connections > connections + 1;
-  // What the hostile one was given in a connection it may have released; then the rest comes, in order.
   const wanted = range(victim.sent + 1, last);
-  t.deepEqual(ids, hasConnected ? wanted.slice(-ids.length) : wanted);
+  if (action === 'server-scribble') {
+    // Random words hit the waiting events, too: one whose header cannot be is left out, one whose payload was hit has any id. The others come, in order.
+    const intact = ids.filter((id) => wanted.includes(id));
+    t.deepEqual(
+      intact,
+      wanted.filter((id) => intact.includes(id)),
+    );
+    t.true(ids.length <= wanted.length, `${ids.length} events came of ${wanted.length}`);
+  } else {
+    // What the hostile one was given in a connection it may have released; then the rest comes, in order.
+    t.deepEqual(ids, hasConnected ? wanted.slice(-ids.length) : wanted);
+  }
   t.deepEqual(ids.slice(-5), wanted.slice(-5));
   victim.sent = last;
   await sidecar.kill();
