@@ -32,7 +32,8 @@ answerParent({
     const connect = () => transport.connect(place, address);
     links = await unlessPeerDies(Promise.all(Array.from({ length: lane.clients }, connect)));
     if (lane.idleClients > 0) crowd = await unlessPeerDies(Crowd.gather(lane.transport, place, address, lane.idleClients));
-    if (lane.placement === 'held') holdApart();
+    // Who measures by itself starts its own processes, and places them itself.
+    if (lane.placement === 'held' && !links[0]?.measure) holdApart();
     rig = new Rig(lane, links, { peer, crowd, openAnother: connect });
     return peer?.pid ?? null;
   },

@@ -62,6 +62,8 @@ export interface Lane extends Conditions {
 export interface RoundPlan {
   /** Full speed, whatever the lane's gap: gives the compiler its time. Only a lane's first round needs it. */
   runInMs: number;
+  /** The run-in is repeated, three times at most, until so many operations are done: code that takes long for each of them is hot later. */
+  runInOperations?: number;
   /** At the lane's own pace, before every measurement. */
   warmupMs: number;
   durationMs: number;

@@ -31,6 +31,7 @@ const ownLoops: Partial<Record<Pattern, Loop>> = {
   count: tightLoop,
   'fan-out': fanOutLoop,
 };
+const mostRunIns = 4;
 const arrivalTimeoutMs = 5_000;
 const peerTimeoutMs = 20_000;
 
@@ -96,9 +97,12 @@ export class Rig {
     return this.#links[0] as Link;
   }
 
-  async #warmUp({ runInMs, warmupMs }: RoundPlan): Promise<void> {
+  async #warmUp({ runInMs, runInOperations = 0, warmupMs }: RoundPlan): Promise<void> {
     const recorder = new LatencyRecorder();
-    if (runInMs > 0) await this.#runInClosedLoop({ durationMs: runInMs, batch: operationsIn(this.#lane) ?? 1, gapUs: 0 }, recorder);
+    const runIn = { durationMs: runInMs, batch: operationsIn(this.#lane) ?? 1, gapUs: 0 };
+    for (let time = 0, count = 0; runInMs > 0 && time < mostRunIns && (time === 0 || count < runInOperations); time++) {
+      count += await this.#runInClosedLoop(runIn, recorder);
+    }
     this.#batch ??= operationsIn(this.#lane) ?? this.#batchFor(recorder);
     await this.#everythingArrived();
     if (warmupMs > 0) await this.#run(warmupMs, false, recorder);

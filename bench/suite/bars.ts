@@ -1,4 +1,5 @@
 import type { Row, Verdict } from '../result.js';
+import { median } from '../rig/histogram.js';
 import type { Conditions } from '../rig/lane.js';
 
 /** What the core has to reach, read from the rows of one run. Ratios are independent of the machine, most of the rest is not. */
@@ -8,9 +9,8 @@ interface Bar {
   gapUs: number;
   /** Which row of the scenario, where there are several. */
   where?: Partial<Conditions>;
-  /** The transport to compare with, of the same scenario unless another is named; absent: the value stands for itself. */
+  /** The transport to compare with, of the same scenario; absent: the value stands for itself. */
   baseline?: string;
-  baselineScenario?: string;
   /** The same for the baseline, where it is not the same. */
   baselineWhere?: Partial<Conditions>;
   /** From the row of pillion over shared memory, and that of the baseline where there is one. */
@@ -96,7 +96,6 @@ export const bars: readonly Bar[] = [
     what: 'callSync / limit',
     scenario: 'call-sync',
     baseline: 'limit-ring',
-    baselineScenario: 'limits',
     value: share,
     atMost: 8,
     aim: 3,
@@ -188,19 +187,14 @@ function isThere(row: Row, where: Partial<Conditions> = {}): boolean {
 }
 
 function sidesOf(bar: Bar, rows: readonly Row[]): Sides | undefined {
-  const { scenario, gapUs, where, baseline, baselineScenario = scenario, baselineWhere = where } = bar;
+  const { scenario, gapUs, where, baseline, baselineWhere = where } = bar;
   const measured = rows.filter((row) => row.status === 'ok' && row.gapUs === gapUs);
   for (const placement of ['held', 'free'] as const) {
     const ours = measured.find(
       (row) => row.scenario === scenario && row.transport === 'shm' && row.placement === placement && isThere(row, where),
     );
-    // A limit places its processes itself.
     const theirs = measured.find(
-      (row) =>
-        row.scenario === baselineScenario &&
-        row.transport === baseline &&
-        (row.placement === placement || row.scenario === 'limits') &&
-        isThere(row, baselineWhere),
+      (row) => row.scenario === scenario && row.transport === baseline && row.placement === placement && isThere(row, baselineWhere),
     );
     if (ours && baseline === undefined) return { pillion: ours, baseline: ours };
     if (ours && theirs) return { pillion: ours, baseline: theirs };
@@ -210,7 +204,8 @@ function sidesOf(bar: Bar, rows: readonly Row[]): Sides | undefined {
 
 function verdictOn(bar: Bar, sides: Sides | undefined): Verdict {
   const { what, unit, atMost, atLeast, aim } = bar;
-  const value = sides ? bar.value(sides.pillion, sides.baseline) : null;
+  const rounds = sides ? valuesOfRounds(bar, sides) : [];
+  const value = sides ? resultOf(bar, sides, rounds) : null;
   const limit = atMost ?? atLeast;
   // A line with an aim alone is about time: less is better.
   const sign = atLeast === undefined ? '<=' : '>=';
@@ -223,8 +218,19 @@ function verdictOn(bar: Bar, sides: Sides | undefined): Verdict {
     return meets(limit) ? 'reached' : 'missed';
   };
   const placement = sides?.pillion.placement ?? 'free';
-  const rounds = sides ? valuesOfRounds(bar, sides) : [];
   return { what, value, unit, placement, rounds, bar: show(limit), aim: show(aim), verdict: decide() };
+}
+
+function resultOf(bar: Bar, sides: Sides, rounds: readonly number[]): number | null {
+  return takeTurns(sides) && rounds.length > 0 ? median(rounds) : bar.value(sides.pillion, sides.baseline);
+}
+
+/**
+ * Rows of one scenario with equal conditions are measured in turns: their ratio is the median of the rounds' ratios. What the machine does to both in one round drops out of it, which
+ * it does not where each side has a median of its own, which may be from another round.
+ */
+function takeTurns({ pillion, baseline }: Sides): boolean {
+  return pillion !== baseline && pillion.gapUs === baseline.gapUs && pillion.idleClients === baseline.idleClients;
 }
 
 /** Both sides of a ratio from the same round, when the machine was the same for both. */

@@ -21,11 +21,14 @@ const overtimeMs = 2_000;
 
 const timeIsUp = 'skipped: the time was up';
 
-/** One scenario on one transport in a pair of processes of its own, so that a crash costs one row and not the run. */
+/**
+ * One scenario on one transport in a pair of processes of its own, so that a crash costs one row and not the run. It may be opened again after its end: the
+ * rounds of all its processes make one row.
+ */
 export class LaneRun {
   readonly transport: string;
   readonly #scenario: Scenario;
-  readonly #directory: string;
+  readonly #runDirectory: string;
   /** Of the whole run, on the clock of `performance.now()`. */
   readonly #deadline: number;
   readonly #outcomes: Outcome[] = [];
@@ -38,7 +41,7 @@ export class LaneRun {
     this.transport = transport;
     this.#scenario = scenario;
     this.#deadline = deadline;
-    this.#directory = mkdtempSync(join(runDirectory, 'lane-'));
+    this.#runDirectory = runDirectory;
   }
 
   get row(): Row {
@@ -50,13 +53,14 @@ export class LaneRun {
   }
 
   async open(): Promise<void> {
-    if (this.#remainingMs === 0) this.#status = timeIsUp;
-    if (this.#status !== 'ok') return;
+    const hasTime = this.#remainingMs > 0;
+    if (!hasTime && this.#outcomes.length === 0) this.#status = timeIsUp;
+    if (!hasTime || this.#status !== 'ok') return;
     await this.#attempt(async () => {
       const app = new Child('app', new URL('../rig/app.js', import.meta.url), this.#appOptions());
       this.#app = app;
       const { name, transports, ...conditions } = this.#scenario;
-      const lane = { ...conditions, transport: this.transport, directory: this.#directory };
+      const lane = { ...conditions, transport: this.transport, directory: mkdtempSync(join(this.#runDirectory, 'lane-')) };
       this.#sidecarPid = await app.ask('open', lane, Math.min(openTimeoutMs, this.#remainingMs + overtimeMs));
     });
   }
@@ -98,7 +102,9 @@ export class LaneRun {
 
   async end(): Promise<void> {
     await this.#app?.end();
+    this.#app = undefined;
     killLeftover(this.#sidecarPid);
+    this.#sidecarPid = null;
   }
 
   get #remainingMs(): number {
@@ -131,6 +137,7 @@ export class LaneRun {
   }
 }
 
+/** By plan: what is slow may take longer to run in. */
 export function totalMs({ runInMs, warmupMs, durationMs }: RoundPlan): number {
   return runInMs + warmupMs + durationMs;
 }

@@ -17,6 +17,8 @@ export interface Suite {
   scenarios: readonly Scenario[];
   effort: Effort;
   directory: string;
+  /** What several runs, which are to be compared, know together of the machine. */
+  distance?: CpuDistance;
   progress(progress: Progress): void;
 }
 
@@ -25,60 +27,72 @@ const mostLanesAtOnce = 12;
 const startUpMs = 400;
 const idleClientMs = 2;
 
-/** Runs the table from top to bottom; within a scenario the transports take turns, so a noisy minute meets all of them. */
+/**
+ * Runs the table from top to bottom, as often as the effort says, each time in new processes; within a scenario the transports take turns, so a noisy minute meets all
+ * of them.
+ */
 export async function runSuite(suite: Suite): Promise<Row[]> {
-  const deadline = performance.now() + suite.effort.budgetMs;
-  const clock = new PlannedTime(suite);
-  const rows: Row[] = [];
-  const distance = new CpuDistance(suite.directory, suite.effort.patienceMs);
-  if (suite.scenarios.some(needsCalm)) await distance.learn();
-  for (const scenario of suite.scenarios) rows.push(...(await runScenario(suite, scenario, { deadline, clock, distance })));
-  return relateToLimits(rows);
+  const { scenarios, effort, directory } = suite;
+  const deadline = performance.now() + effort.budgetMs;
+  const { distance = new CpuDistance(directory) } = suite;
+  if (scenarios.some(needsCalm)) await distance.begin(effort.patienceMs);
+  const course = { suite, clock: new PlannedTime(suite), distance };
+  const heats = scenarios.flatMap(inHeats).map((scenario) => ({
+    scenario,
+    lanes: scenario.transports.map((transport) => new LaneRun(scenario, transport, directory, deadline)),
+  }));
+  for (let pass = 0; pass < effort.passes; pass++) for (const heat of heats) await runHeat(heat, pass, course);
+  return relateToLimits(heats.flatMap(({ lanes }) => lanes.map((lane) => lane.row)));
 }
 
 /** How long the table takes by plan. */
 export function plannedMs({ scenarios, effort }: Pick<Suite, 'scenarios' | 'effort'>): number {
-  return scenarios.reduce((sum, scenario) => sum + scenarioMs(scenario, effort), 0);
+  return effort.passes * scenarios.reduce((sum, scenario) => sum + scenarioMs(scenario, effort), 0);
 }
 
 /** What the scenarios of a run share. */
 interface Course {
-  deadline: number;
+  suite: Suite;
   clock: PlannedTime;
   distance: CpuDistance;
 }
 
-async function runScenario(suite: Suite, scenario: Scenario, course: Course): Promise<Row[]> {
-  const rows: Row[] = [];
-  for (let first = 0; first < scenario.transports.length; first += mostLanesAtOnce) {
-    const transports = scenario.transports.slice(first, first + mostLanesAtOnce);
-    rows.push(...(await runTogether(suite, { ...scenario, transports }, course)));
-  }
-  return rows;
+/** Transports that are started together and take turns. */
+interface Heat {
+  scenario: Scenario;
+  lanes: LaneRun[];
 }
 
-async function runTogether(suite: Suite, scenario: Scenario, { deadline, clock, distance }: Course): Promise<Row[]> {
-  const lanes = scenario.transports.map((transport) => new LaneRun(scenario, transport, suite.directory, deadline));
-  const title = titleOf(scenario);
+function inHeats(scenario: Scenario): Scenario[] {
+  const { transports } = scenario;
+  const count = Math.ceil(transports.length / mostLanesAtOnce);
+  return Array.from({ length: count }, (_, index) => ({
+    ...scenario,
+    transports: transports.slice(index * mostLanesAtOnce, (index + 1) * mostLanesAtOnce),
+  }));
+}
+
+async function runHeat({ scenario, lanes }: Heat, pass: number, { suite, clock, distance }: Course): Promise<void> {
+  const { effort } = suite;
+  const title = titleOf(scenario) + (effort.passes > 1 ? `, pass ${pass + 1} of ${effort.passes}` : '');
   const announce = (what: string, ms: number) => suite.progress({ text: `${title}: ${what}`, share: clock.pass(ms) });
   const endLoad = scenario.cpuLoad ? startCpuLoad() : undefined;
   try {
     announce(`starting ${lanes.length} transports`, startUpOf(scenario) * lanes.length);
     await Promise.all(lanes.map((lane) => lane.open()));
-    if (scenario.pattern === 'idle') await idleTogether(lanes, suite.effort, announce);
-    else await takeTurns(lanes, scenario, suite.effort, announce, needsCalm(scenario) ? distance : undefined);
+    if (scenario.pattern === 'idle') await idleTogether(lanes, effort, announce);
+    else await takeTurns({ scenario, lanes }, pass, effort, announce, needsCalm(scenario) ? distance : undefined);
   } finally {
     await Promise.all(lanes.map((lane) => lane.end()));
     await endLoad?.();
   }
-  return lanes.map((lane) => lane.row);
 }
 
 type Announce = (what: string, ms: number) => void;
 
 async function takeTurns(
-  lanes: LaneRun[],
-  scenario: Scenario,
+  { scenario, lanes }: Heat,
+  pass: number,
   effort: Effort,
   announce: Announce,
   distance: CpuDistance | undefined,
@@ -86,7 +100,7 @@ async function takeTurns(
   const plan = planFor(effort, scenario);
   const rounds = roundsFor(effort, scenario);
   for (let round = 0; round < rounds; round++) {
-    for (const lane of rotated(lanes, round)) {
+    for (const lane of rotated(lanes, pass * rounds + round)) {
       const own = round === 0 ? plan : { ...plan, runInMs: 0 };
       announce(`round ${round + 1} of ${rounds}, ${lane.transport}`, totalMs(own));
       await measureCalmly(lane, own, distance);

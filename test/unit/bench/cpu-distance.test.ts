@@ -10,9 +10,9 @@ const directory = mkdtempSync(join(tmpdir(), 'pillion-distance-'));
 test.after.always(() => rmSync(directory, { recursive: true, force: true }));
 
 test.serial('the first look is the usual one, and waiting for what is usual ends', async (t) => {
-  t.true(await new CpuDistance(directory, 0).isUsual());
-  const distance = new CpuDistance(directory, 100);
-  await distance.learn();
+  t.true(await new CpuDistance(directory).isUsual());
+  const distance = new CpuDistance(directory);
+  await distance.begin(100);
   t.is(typeof (await distance.untilUsual()), 'boolean');
 });
 
@@ -20,8 +20,8 @@ test.serial('where it cannot be measured everything is usual', async (t) => {
   const compiler = process.env['CXX'];
   process.env['CXX'] = '/nonexistent/compiler';
   try {
-    const distance = new CpuDistance(directory, 1_000);
-    await distance.learn();
+    const distance = new CpuDistance(directory);
+    await distance.begin(1_000);
     t.true(await distance.isUsual());
     t.true(await distance.untilUsual());
   } finally {

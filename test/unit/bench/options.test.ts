@@ -30,7 +30,7 @@ for (const [title, args, message] of [
   ['a single repetition', ['--repeat', '1'], /--repeat=1 is no number from 2/],
   ['half a repetition', ['--repeat', '2.5'], /--repeat=2.5 is no whole number/],
   ['to repeat some transports', ['--repeat', '3', '--transports', 'shm'], /--repeat goes with/],
-  ['to repeat what is no headline', ['--repeat', '3', '--only', 'clients'], /unknown name=clients; known: limits, send/],
+  ['to repeat what is no headline', ['--repeat', '3', '--only', 'clients'], /unknown name=clients; known: send, call/],
   ['a folder for a single run', ['--out', 'folder'], /--out belongs to --repeat/],
   ['half a client', ['--clients', '1.5'], /--clients=1.5 is no whole number/],
   ['to place a thread', ['--placement', 'held', '--transports', 'worker'], /needs a sidecar process that can be placed/],
