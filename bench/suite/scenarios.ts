@@ -86,7 +86,7 @@ export const scenarios: readonly Scenario[] = [
     ['shm', 'socket', 'function', 'worker', 'http', 'http-uds', 'fetch', 'undici', 'ipc-json', 'ipc-advanced', 'ws'],
     lookup,
   ),
-  scenario('call-sync', ['shm', 'function'], { pattern: 'call-sync' }),
+  scenario('call-sync', ['shm', 'function', 'limit-ring'], { pattern: 'call-sync' }),
   scenario('one-way', ['shm', 'socket', ...sockets, 'worker', 'zeromq', 'ipc-advanced', 'ws', 'fifo', ...brokers], events),
   scenario('call-large', ['shm', 'socket', 'uds', 'http'], { payloadBytes: miB }),
 
@@ -274,7 +274,9 @@ export const quick: Effort = {
   rounds: 3,
   countsSyscalls: false,
   includes(scenario, transport) {
-    if (transport.startsWith('limit')) return quickValues['limits']?.(scenario) === true;
+    // Beside callSync the limit is needed once, where both are held.
+    if (transport.startsWith('limit'))
+      return quickValues['limits']?.(scenario) === true && (scenario.name === 'limits' || scenario.placement === 'held');
     const isChosen = sweeps.includes(scenario.name)
       ? few.includes(transport)
       : quickTransports.includes(transport) || scenario.name === 'idle';

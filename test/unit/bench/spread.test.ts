@@ -81,7 +81,7 @@ test('both sides of a ratio come from rows of the same placement', (t) => {
   t.is(judge(broken).find(({ what }) => what === 'http / call')?.placement, 'held');
 });
 
-test('a verdict keeps the ratio of every single round', (t) => {
+test('a ratio of rows that take turns is the median of the rounds’ ratios, and keeps each of them', (t) => {
   const row = (transport: string, p50UsRounds: number[], opsPerSecRounds: number[]) => {
     const conditions = headlineScenarios.find(({ name }) => name === 'call');
     const found = { ...conditions, scenario: 'call', transport, status: 'ok', p50Us: p50UsRounds[1], opsPerSec: 1, extras: {} };
@@ -90,7 +90,7 @@ test('a verdict keeps the ratio of every single round', (t) => {
   const verdicts = judge([row('shm', [1, 2, 4], [3, 2, 1]), row('uds', [10, 30, 40], [1, 1, 1])]);
   t.like(
     verdicts.find(({ what }) => what === 'uds / call'),
-    { value: 15, rounds: [10, 15, 10] },
+    { value: 10, rounds: [10, 15, 10] },
   );
 });
 
@@ -107,19 +107,21 @@ test('what is held of the headline is also measured as the scheduler places it',
   }
 });
 
-test('by plan, five repetitions take less than twenty minutes and the whole suite less than twenty', (t) => {
-  t.true(plannedMs({ scenarios: headlineScenarios, effort: headline }) <= headline.budgetMs);
-  t.true(5 * headline.budgetMs < 20 * 60_000);
+test('by plan, five repetitions take less than twenty minutes, less than thirty with all their patience, and the whole suite less than twenty', (t) => {
+  const plannedRunMs = plannedMs({ scenarios: headlineScenarios, effort: headline });
+  t.true(plannedRunMs + headline.patienceMs <= headline.budgetMs);
+  t.true(5 * plannedRunMs < 20 * 60_000);
+  t.true(5 * headline.budgetMs < 30 * 60_000);
   const overheadMs = 3 * full.overhead.rounds * full.overhead.durationMs;
   t.true(plannedMs({ scenarios, effort: full }) + overheadMs < 20 * 60_000);
   t.true(full.budgetMs + overheadMs < 20 * 60_000);
 });
 
-test('a repetition measures the held rows and the limit beside them, and nothing else', (t) => {
+test('a repetition measures held rows, and nothing else', (t) => {
   const request = readRequest(['--repeat', '5', '--out', 'somewhere']);
   t.like(request, { repetitions: 5, folder: 'somewhere', withOverhead: false });
   t.deepEqual(request?.scenarios, [...headlineScenarios]);
-  t.deepEqual([...new Set(headlineScenarios.map(({ name, placement }) => (name === 'limits' ? name : placement)))], ['limits', 'held']);
+  t.deepEqual([...new Set(headlineScenarios.map(({ placement }) => placement))], ['held']);
   t.is(readRequest(['--quick'])?.repetitions, undefined);
 });
 
