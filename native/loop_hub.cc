@@ -217,9 +217,21 @@ bool LoopHub::IsEveryPeerHere() {
   return true;
 }
 
+// Of the peers from which something is expected, the one that promises most.
+SpinPredictor::Peer LoopHub::Peer() const {
+  auto best = SpinPredictor::Peer::kUnknown;
+  for (const LoopWatch* watch : hot_) {
+    if (!watch->IsExpecting()) continue;
+    const auto peer = watch->Peer();
+    if (peer == SpinPredictor::Peer::kAwake) return peer;
+    if (peer == SpinPredictor::Peer::kWoken) best = peer;
+  }
+  return best;
+}
+
 // How long to spin now: what the past suggests, or as long as allowed in the middle of a message.
-uint64_t LoopHub::SpinLimitNs() const {
-  const uint64_t limit = predictor_.LimitNs();
+uint64_t LoopHub::BeginSpin() {
+  const uint64_t limit = predictor_.BeginSpin(Peer());
   return limit == 0 && IsAnyEager() ? predictor_.ConfiguredLimitNs() : limit;
 }
 
@@ -237,9 +249,15 @@ void LoopHub::NoteArrival(bool while_spinning) {
   idle_since_ns_ = 0;
 }
 
+void LoopHub::NoteArrivalAt(LoopWatch* watch, uint64_t waited_ns, bool while_spinning) {
+  watch->NoteArrival();
+  predictor_.OnArrival(waited_ns, while_spinning);
+}
+
 bool LoopHub::SpinForAny() {
-  const uint64_t limit = SpinLimitNs();
-  if (limit == 0 || idle_since_ns_ == 0) return false;
+  if (idle_since_ns_ == 0) return false;
+  const uint64_t limit = BeginSpin();
+  if (limit == 0) return false;
   if (IsEveryPeerHere()) return false;
   const uint64_t deadline = uv_hrtime() + limit;
   do {
@@ -252,20 +270,28 @@ bool LoopHub::SpinForAny() {
     }
     if (IsEveryPeerHere()) return false;
   } while (uv_hrtime() < deadline);
-  predictor_.OnMiss();
+  predictor_.OnMiss(limit);
   return false;
 }
 
 bool LoopHub::SpinAdaptively(LoopWatch* watch) {
-  const uint64_t limit = SpinLimitNs();
-  if (limit == 0) return false;
   const uint64_t now = uv_hrtime();
   if (now >= turn_deadline_ns_) return false;
+  const uint64_t limit = BeginSpin();
+  if (limit == 0) return false;
   // A miss here is not counted: the prepare hook goes on with the same wait and judges it.
   if (idle_since_ns_ == 0) idle_since_ns_ = now;
   if (!SpinFor(watch, std::min(limit, turn_deadline_ns_ - now), true)) return false;
   idle_since_ns_ = 0;
-  predictor_.OnArrival(0, true);
+  NoteArrivalAt(watch, 0, true);
+  return true;
+}
+
+bool LoopHub::SpinBlocking(LoopWatch* watch, uint64_t most_ns) {
+  const uint64_t start = uv_hrtime();
+  const uint64_t limit = std::max(predictor_.BeginSpin(watch->Peer()), predictor_.ConfiguredLimitNs());
+  if (!SpinFor(watch, std::min(limit, most_ns), false)) return false;
+  NoteArrivalAt(watch, uv_hrtime() - start, true);
   return true;
 }
 

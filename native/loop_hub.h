@@ -45,8 +45,12 @@ class LoopHub {
   bool SpinFor(LoopWatch* watch, uint64_t limit_ns, bool yields);
   // The same with the limit that recent waits suggest, and not beyond the end of the loop's turn.
   bool SpinAdaptively(LoopWatch* watch);
+  // For a caller that blocks its thread for `watch` alone, at most `most_ns`.
+  bool SpinBlocking(LoopWatch* watch, uint64_t most_ns);
   uint64_t spin_limit_ns() const { return predictor_.ConfiguredLimitNs(); }
   void NoteArrival(bool while_spinning);
+  // Of what was not waited for by the loop.
+  void NoteArrivalAt(LoopWatch* watch, uint64_t waited_ns, bool while_spinning);
 
   // Calls into JavaScript from the loop, with ticks and microtasks behind it. False once the environment cannot run
   // JavaScript any more.
@@ -70,7 +74,8 @@ class LoopHub {
   bool IsAnyEager() const;
   bool IsSpinInVain(LoopWatch* watch);
   bool IsEveryPeerHere();
-  uint64_t SpinLimitNs() const;
+  uint64_t BeginSpin();
+  SpinPredictor::Peer Peer() const;
   void StartIdleWait();
   void SetPlace(LoopWatch* watch, int place);
 

@@ -46,6 +46,7 @@ LoopWatch::LoopWatch(const Napi::CallbackInfo& info) : Napi::ObjectWrap<LoopWatc
   tail_ = mapping_->word(inbound, kTailOffset);
   parked_ = mapping_->word(inbound, kParkedOffset);
   out_head_ = mapping_->word(1 - inbound, kHeadOffset);
+  out_tail_ = mapping_->word(1 - inbound, kTailOffset);
   out_starved_ = mapping_->word(1 - inbound, kStarvedOffset);
   cpu_ = mapping_->word(inbound, kCpuOffset);
   peer_cpu_ = mapping_->word(1 - inbound, kCpuOffset);
@@ -112,11 +113,13 @@ void LoopWatch::OnReadable(int status) {
 
 void LoopWatch::Deliver(int events) {
   if (callback_.IsEmpty()) return;
+  NoteArrival();
   Napi::HandleScope scope(callback_.Env());
   hub_->Call(callback_.Value(), events);
 }
 
 Napi::Value LoopWatch::NotifyPeer(const Napi::CallbackInfo& info) {
+  has_rung_ = true;
   return Napi::Number::New(info.Env(), hub_ == nullptr ? -EBADF : socket_->Notify());
 }
 
@@ -144,9 +147,12 @@ int LoopWatch::WaitUntil(uint64_t deadline_ns) {
   // Hot from here on: whichever way this ends, `parked` is 0 then, and the loop must look for itself before it blocks.
   Unpark();
   const uint64_t start = uv_hrtime();
-  if (start < deadline_ns && hub_->SpinFor(this, std::min(hub_->spin_limit_ns(), deadline_ns - start), false)) return 1;
+  if (start < deadline_ns && hub_->SpinBlocking(this, deadline_ns - start)) return 1;
   for (;;) {
-    if (IsReady()) return 1;
+    if (IsReady()) {
+      hub_->NoteArrivalAt(this, uv_hrtime() - start, false);
+      return 1;
+    }
     if (is_hung_up) return -1;
     const uint64_t now = uv_hrtime();
     if (now >= deadline_ns) return 0;

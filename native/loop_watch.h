@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "segment.h"
+#include "spin_predictor.h"
 #include "unix_socket.h"
 
 namespace pillion {
@@ -58,6 +59,17 @@ class LoopWatch : public Napi::ObjectWrap<LoopWatch>, public ReadableListener {
     published_cpu_ = cpu;
     cpu_->store(cpu, std::memory_order_relaxed);
   }
+  // What the peer did when it was last written to, as far as that says something of when it will write.
+  SpinPredictor::Peer Peer() const {
+    if (has_rung_) return is_client_ ? SpinPredictor::Peer::kWoken : SpinPredictor::Peer::kUnknown;
+    const bool has_written = out_tail_->load(std::memory_order_relaxed) != out_tail_at_arrival_;
+    return has_written ? SpinPredictor::Peer::kAwake : SpinPredictor::Peer::kUnknown;
+  }
+  // Something came from the peer.
+  void NoteArrival() {
+    has_rung_ = false;
+    out_tail_at_arrival_ = out_tail_->load(std::memory_order_relaxed);
+  }
   // Was the peer last seen on this CPU? Then spinning would only keep it from answering.
   bool IsPeerOn(uint32_t cpu) const { return peer_cpu_->load(std::memory_order_relaxed) == cpu; }
   // Of two sides on one CPU it is the client that moves; if both did, they would meet again.
@@ -94,6 +106,7 @@ class LoopWatch : public Napi::ObjectWrap<LoopWatch>, public ReadableListener {
   SharedWord* tail_ = nullptr;
   SharedWord* parked_ = nullptr;
   SharedWord* out_head_ = nullptr;
+  SharedWord* out_tail_ = nullptr;
   SharedWord* out_starved_ = nullptr;
   SharedWord* cpu_ = nullptr;
   SharedWord* peer_cpu_ = nullptr;
@@ -104,6 +117,8 @@ class LoopWatch : public Napi::ObjectWrap<LoopWatch>, public ReadableListener {
   Napi::FunctionReference callback_;
   uint32_t last_event_count_ = 0;
   uint64_t last_event_ns_ = 0;
+  bool has_rung_ = false;  // since the last arrival
+  uint32_t out_tail_at_arrival_ = 0;
 };
 
 }  // namespace pillion

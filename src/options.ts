@@ -20,7 +20,7 @@ export const DEFAULT_LINGER_MS = 1;
 export const DEFAULT_WINDOW_BYTES = 256 * 1024;
 export const LIBRARY_RUNTIME = `node ${process.versions.node}`;
 
-/** How this thread waits for messages: `adaptive` spins for at most 50 µs when recent gaps make a hit likely, `park` never, `spin` always. */
+/** How this thread waits for messages: `adaptive` spins when recent gaps make a hit likely, for at most 50 µs, or 200 µs where wake-ups are slow; `park` never, `spin` always. */
 export type WaitPreset = 'adaptive' | 'park' | 'spin';
 
 const presets: Record<WaitPreset, { mode: number; spinNs: number }> = {
