@@ -8,15 +8,16 @@ import { Unavailable } from '../rig/questions.js';
 
 const run = promisify(execFile);
 const folder = join(packageRoot, 'bench', 'native');
-const sources = ['limits.cc', 'common.h', 'ring.h', 'samples.h'].map((name) => join(folder, name));
+const headers = ['common.h', 'ring.h', 'samples.h'];
 
-/** Compiles the programs that measure the machine, once for all lanes whose folders lie side by side; returns the path of the program. */
-export async function compileLimits(laneDirectory: string): Promise<string> {
+/** Compiles a program that measures the machine, once for all lanes whose folders lie side by side; returns its path. */
+export async function compileNative(name: 'limits' | 'calm', laneDirectory: string): Promise<string> {
   const compiler = process.env['CXX'] ?? 'g++';
-  const program = join(sharedFolder(laneDirectory), `limits-${digest(compiler)}`);
+  const source = join(folder, `${name}.cc`);
+  const program = join(sharedFolder(laneDirectory), `${name}-${digest(compiler, source)}`);
   if (existsSync(program)) return program;
   const fresh = `${program}.${process.pid}`;
-  await compile(compiler, fresh);
+  await compile(compiler, source, fresh);
   // Other lanes may compile at the same time; whichever comes last replaces the same with the same.
   renameSync(fresh, program);
   return program;
@@ -29,14 +30,13 @@ function sharedFolder(laneDirectory: string): string {
   return uid === process.getuid?.() && (mode & 0o022) === 0 ? parent : laneDirectory;
 }
 
-function digest(compiler: string): string {
+function digest(compiler: string, source: string): string {
   const hash = createHash('sha256').update(compiler);
-  for (const source of sources) hash.update(readFileSync(source));
+  for (const file of [source, ...headers.map((name) => join(folder, name))]) hash.update(readFileSync(file));
   return hash.digest('hex').slice(0, 16);
 }
 
-async function compile(compiler: string, program: string): Promise<void> {
-  const [source = ''] = sources;
+async function compile(compiler: string, source: string, program: string): Promise<void> {
   try {
     await run(compiler, ['-O2', '-std=c++17', '-Wall', '-Wextra', '-o', program, source], { timeout: 30_000 });
   } catch (error) {

@@ -1,6 +1,6 @@
 import { loadavg } from 'node:os';
 import { judge } from '../suite/bars.js';
-import { CpuDistance } from '../suite/cpu-distance.js';
+import { Calm } from '../suite/calm.js';
 import type { Suite } from '../suite/suite.js';
 import { runSuite } from '../suite/suite.js';
 import type { Run } from './spread.js';
@@ -12,13 +12,13 @@ import type { Run } from './spread.js';
  */
 export async function repeatSuite(suite: Suite, repetitions: number, done: (runs: readonly Run[]) => void): Promise<Run[]> {
   const runs: Run[] = [];
-  const distance = new CpuDistance(suite.directory);
+  const calm = new Calm(suite.directory);
   for (let index = 0; index < repetitions; index++) {
     const date = new Date().toISOString();
     const loadAverage = loadavg()[0] ?? 0;
     const progress: Suite['progress'] = ({ text, share }) =>
       suite.progress({ text: `run ${index + 1} of ${repetitions}: ${text}`, share: (index + share) / repetitions });
-    const rows = await runSuite({ ...suite, distance, progress });
+    const rows = await runSuite({ ...suite, calm, progress });
     runs.push({ date, loadAverage, rows, verdicts: judge(rows) });
     done(runs);
   }

@@ -1,6 +1,6 @@
 import type { Row } from '../result.js';
 import type { RoundPlan } from '../rig/lane.js';
-import { CpuDistance } from './cpu-distance.js';
+import { Calm } from './calm.js';
 import { startCpuLoad } from './cpu-load.js';
 import { LaneRun, totalMs } from './lane-run.js';
 import { relateToLimits } from './limits.js';
@@ -18,7 +18,7 @@ export interface Suite {
   effort: Effort;
   directory: string;
   /** What several runs, which are to be compared, know together of the machine. */
-  distance?: CpuDistance;
+  calm?: Calm;
   progress(progress: Progress): void;
 }
 
@@ -34,9 +34,9 @@ const idleClientMs = 2;
 export async function runSuite(suite: Suite): Promise<Row[]> {
   const { scenarios, effort, directory } = suite;
   const deadline = performance.now() + effort.budgetMs;
-  const { distance = new CpuDistance(directory) } = suite;
-  if (scenarios.some(needsCalm)) await distance.begin(effort.patienceMs);
-  const course = { suite, clock: new PlannedTime(suite), distance };
+  const { calm = new Calm(directory) } = suite;
+  if (scenarios.some(needsCalm)) await calm.begin(effort.patienceMs);
+  const course = { suite, clock: new PlannedTime(suite), calm };
   const heats = scenarios.flatMap(inHeats).map((scenario) => ({
     scenario,
     lanes: scenario.transports.map((transport) => new LaneRun(scenario, transport, directory, deadline)),
@@ -54,7 +54,7 @@ export function plannedMs({ scenarios, effort }: Pick<Suite, 'scenarios' | 'effo
 interface Course {
   suite: Suite;
   clock: PlannedTime;
-  distance: CpuDistance;
+  calm: Calm;
 }
 
 /** Transports that are started together and take turns. */
@@ -72,7 +72,7 @@ function inHeats(scenario: Scenario): Scenario[] {
   }));
 }
 
-async function runHeat({ scenario, lanes }: Heat, pass: number, { suite, clock, distance }: Course): Promise<void> {
+async function runHeat({ scenario, lanes }: Heat, pass: number, { suite, clock, calm }: Course): Promise<void> {
   const { effort } = suite;
   const title = titleOf(scenario) + (effort.passes > 1 ? `, pass ${pass + 1} of ${effort.passes}` : '');
   const announce = (what: string, ms: number) => suite.progress({ text: `${title}: ${what}`, share: clock.pass(ms) });
@@ -81,7 +81,7 @@ async function runHeat({ scenario, lanes }: Heat, pass: number, { suite, clock, 
     announce(`starting ${lanes.length} transports`, startUpOf(scenario) * lanes.length);
     await Promise.all(lanes.map((lane) => lane.open()));
     if (scenario.pattern === 'idle') await idleTogether(lanes, effort, announce);
-    else await takeTurns({ scenario, lanes }, pass, effort, announce, needsCalm(scenario) ? distance : undefined);
+    else await takeTurns({ scenario, lanes }, pass, effort, announce, needsCalm(scenario) ? calm : undefined);
   } finally {
     await Promise.all(lanes.map((lane) => lane.end()));
     await endLoad?.();
@@ -95,16 +95,19 @@ async function takeTurns(
   pass: number,
   effort: Effort,
   announce: Announce,
-  distance: CpuDistance | undefined,
+  calm: Calm | undefined,
 ): Promise<void> {
   const plan = planFor(effort, scenario);
   const rounds = roundsFor(effort, scenario);
   for (let round = 0; round < rounds; round++) {
-    for (const lane of rotated(lanes, pass * rounds + round)) {
-      const own = round === 0 ? plan : { ...plan, runInMs: 0 };
+    const turn = rotated(lanes, pass * rounds + round);
+    const own = round === 0 ? plan : { ...plan, runInMs: 0 };
+    await calm?.untilNow();
+    for (const lane of turn) {
       announce(`round ${round + 1} of ${rounds}, ${lane.transport}`, totalMs(own));
-      await measureCalmly(lane, own, distance);
+      await lane.measure(own);
     }
+    if (calm) await repeatUntilCalm(turn, { ...plan, runInMs: 0 }, calm);
   }
   if (!countsSyscalls(scenario, effort)) return;
   for (const lane of lanes) {
@@ -118,17 +121,17 @@ function needsCalm({ name, placement }: Scenario): boolean {
   return placement === 'held' || name === 'limits';
 }
 
-/** A round before or after which the CPUs were farther apart than usual is measured anew. */
-async function measureCalmly(lane: LaneRun, plan: RoundPlan, distance: CpuDistance | undefined): Promise<void> {
-  await distance?.untilUsual();
-  await lane.measure(plan);
-  for (let again = 0; again < mostRepetitions && distance; again++) {
-    if ((await distance.isUsual()) || !(await distance.untilUsual())) return;
-    await lane.repeat({ ...plan, runInMs: 0 });
+/** A turn at whose end the machine is not calm is measured anew, with all of its transports: they are to be compared. */
+async function repeatUntilCalm(turn: readonly LaneRun[], plan: RoundPlan, calm: Calm): Promise<void> {
+  for (let again = 0; again < mostRepetitions; again++) {
+    if ((await calm.isNow()) || !(await calm.untilNow())) return;
+    const begun = performance.now();
+    for (const lane of turn) await lane.repeat(plan);
+    calm.spend(performance.now() - begun);
   }
 }
 
-const mostRepetitions = 3;
+const mostRepetitions = 5;
 const syscallRoundMs = 1_200;
 
 /** Only where a message more or less is a matter of system calls, and not once more where the processes are held. */

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { compileLimits } from '../native/compile.js';
+import { compileNative } from '../native/compile.js';
 import { LatencyRecorder } from '../rig/histogram.js';
 import type { OwnMeasurement, Place, Transport } from './transport.js';
 
@@ -23,19 +23,12 @@ export const limitMemcpy = limit('memcpy', mibPerSec);
 export const limitSyscall = limit('syscall');
 export const limitWake = limit('wake');
 
-/** The round trip of a cache line between the first two CPUs, in microseconds. */
-export async function measureLine(laneDirectory: string, durationMs: number): Promise<number | null> {
-  const program = await compileLimits(laneDirectory);
-  const place = { payloadBytes: 8, gapUs: 0 };
-  return understand(await execute(program, 'line', place, durationMs, 1)).latency?.p50Us ?? null;
-}
-
 type Extras = (place: Place, measured: OwnMeasurement) => Record<string, number>;
 
 function limit(what: string, extras: Extras = () => ({})): Transport {
   return {
     async connect(place) {
-      const program = await compileLimits(place.directory);
+      const program = await compileNative('limits', place.directory);
       return {
         async measure(durationMs, warmupMs) {
           const measured = understand(await execute(program, what, place, durationMs, warmupMs));
@@ -47,9 +40,7 @@ function limit(what: string, extras: Extras = () => ({})): Transport {
   };
 }
 
-type Conditions = Pick<Place, 'payloadBytes' | 'gapUs'>;
-
-async function execute(program: string, what: string, place: Conditions, durationMs: number, warmupMs: number): Promise<Printed> {
+async function execute(program: string, what: string, place: Place, durationMs: number, warmupMs: number): Promise<Printed> {
   const options = [what, ...[place.payloadBytes, place.gapUs, warmupMs, durationMs].map((value) => String(Math.round(value)))];
   try {
     const { stdout } = await run(program, options, { maxBuffer: 64 * 1024 * 1024, timeout: durationMs + warmupMs + 10_000 });

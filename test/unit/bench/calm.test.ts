@@ -1,0 +1,84 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'ava';
+import { Calm, isUsual, type Reading, usualOf } from '../../../bench/suite/calm.js';
+import { LaneRun } from '../../../bench/suite/lane-run.js';
+import { scenario } from '../../../bench/suite/scenarios.js';
+
+const directory = mkdtempSync(join(tmpdir(), 'pillion-calm-'));
+test.after.always(() => rmSync(directory, { recursive: true, force: true }));
+
+const quiet: Reading = { line: 120, wake: 60_000, syscall: 250, memcpy: 60_000 };
+const apart: Reading = { line: 500, wake: 60_000, syscall: 250, memcpy: 45_000 };
+
+test('the usual are the medians of that placement of the CPUs which was there most often', (t) => {
+  t.is(usualOf([]), undefined);
+  t.deepEqual(usualOf([apart]), apart);
+  const near = [110, 120, 200].map((line) => ({ ...quiet, line }));
+  t.deepEqual(usualOf([apart, ...near, apart]), quiet);
+  t.deepEqual(usualOf([...near, apart, apart, { ...apart, line: 480 }, { ...apart, line: 530, wake: 400_000 }]), apart);
+});
+
+test('neither moved CPUs, slow or cheap wake-ups nor a busy core are usual', (t) => {
+  t.true(isUsual(quiet, quiet));
+  t.true(isUsual({ line: 170, wake: 85_000, syscall: 270, memcpy: 70_000 }, quiet));
+  t.true(isUsual({ line: 90, wake: 45_000, syscall: 100, memcpy: 20_000 }, quiet));
+  for (const other of [{ line: 500 }, { line: 55 }, { wake: 200_000 }, { wake: 10_000 }, { syscall: 290 }, { memcpy: 90_000 }]) {
+    t.false(isUsual({ ...quiet, ...other }, quiet), JSON.stringify(other));
+  }
+});
+
+test.serial('before a run begins everything is usual, and waiting for what is usual ends', async (t) => {
+  t.true(await new Calm(directory).isNow());
+  const calm = new Calm(directory);
+  await calm.begin(100);
+  t.is(typeof (await calm.untilNow()), 'boolean');
+  calm.spend(100);
+  t.false(await calm.untilNow(), 'the patience is gone');
+});
+
+test.serial('where it cannot be seen everything is usual', async (t) => {
+  const compiler = process.env['CXX'];
+  process.env['CXX'] = '/nonexistent/compiler';
+  try {
+    const calm = new Calm(directory);
+    await calm.begin(1_000);
+    t.true(await calm.isNow());
+    t.true(await calm.untilNow());
+  } finally {
+    if (compiler === undefined) delete process.env['CXX'];
+    else process.env['CXX'] = compiler;
+  }
+});
+
+test.serial('a repeated round takes the place of the last one', async (t) => {
+  const plan = { runInMs: 5, warmupMs: 5, durationMs: 30 };
+  const lane = new LaneRun(scenario('send', ['function'], { pattern: 'send' }), 'function', directory, performance.now() + 20_000);
+  await lane.open();
+  try {
+    await lane.measure(plan);
+    await lane.measure(plan);
+    const [first, second] = lane.row.p50UsRounds;
+    await lane.repeat(plan);
+    t.like(lane.row, { status: 'ok', rounds: 2 });
+    t.is(lane.row.p50UsRounds[0], first);
+    t.is(lane.row.p50UsRounds.length, 2);
+    t.is(typeof second, 'number');
+  } finally {
+    await lane.end();
+  }
+});
+
+test.serial('a round that could not be repeated is kept', async (t) => {
+  const plan = { runInMs: 5, warmupMs: 5, durationMs: 30 };
+  const lane = new LaneRun(scenario('send', ['function'], { pattern: 'send' }), 'function', directory, performance.now() + 5_000);
+  await lane.open();
+  try {
+    await lane.measure(plan);
+    await lane.repeat({ ...plan, durationMs: 60_000 });
+    t.like(lane.row, { status: 'ok', rounds: 1 });
+  } finally {
+    await lane.end();
+  }
+});
