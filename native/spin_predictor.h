@@ -77,10 +77,9 @@ class SpinPredictor {
   }
 
  private:
-  // Where sleeping takes long, waiting awake for about as long as one wake-up costs no more than the wake-up.
-  uint64_t SpinNs() const {
-    return std::min(std::max(limit_ns_, last_sleep_ns_ / kWakeFactor), kLongestFactor * limit_ns_);
-  }
+  // Where sleeping takes long, most of it is two wake-ups, and who waits awake needs only that of the other side: half
+  // of it, and what lies between.
+  uint64_t SpinNs() const { return std::min(std::max(limit_ns_, last_sleep_ns_ * 2 / 3), kLongestFactor * limit_ns_); }
 
   static constexpr int kThreshold = 2;
   static constexpr int kMaxScore = 8;

@@ -41,14 +41,18 @@ export class Calm {
   }
 
   /** Begins a run, for which the usual is drawn from all that was seen, also in the runs before: they are to be compared. */
-  async begin(patienceMs: number): Promise<void> {
-    this.#patienceMs = patienceMs;
+  async begin(): Promise<void> {
     this.#usual = undefined;
     for (let look = 0; look < firstLooks && this.#isKnown; look++) {
       await this.isNow();
       await sleep(pauseMs);
     }
     this.#usual = usualOf(this.#seen);
+  }
+
+  /** For the waits to come. */
+  setPatience(ms: number): void {
+    this.#patienceMs = ms;
   }
 
   /** True where it can't be seen. */
@@ -59,7 +63,7 @@ export class Calm {
     return this.#usual === undefined || isUsual(reading, this.#usual);
   }
 
-  /** Waits for it; false when the patience of the run has come to its end. */
+  /** Waits for it; false when the patience has come to its end. */
   async untilNow(): Promise<boolean> {
     const begun = performance.now();
     while (!(await this.isNow())) {

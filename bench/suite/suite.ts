@@ -35,13 +35,17 @@ export async function runSuite(suite: Suite): Promise<Row[]> {
   const { scenarios, effort, directory } = suite;
   const deadline = performance.now() + effort.budgetMs;
   const { calm = new Calm(directory) } = suite;
-  if (scenarios.some(needsCalm)) await calm.begin(effort.patienceMs);
+  if (scenarios.some(needsCalm)) await calm.begin();
   const course = { suite, clock: new PlannedTime(suite), calm };
   const heats = scenarios.flatMap(inHeats).map((scenario) => ({
     scenario,
     lanes: scenario.transports.map((transport) => new LaneRun(scenario, transport, directory, deadline)),
   }));
-  for (let pass = 0; pass < effort.passes; pass++) for (const heat of heats) await runHeat(heat, pass, course);
+  for (let pass = 0; pass < effort.passes; pass++) {
+    // Of each pass, or a bad minute in the first would leave nothing for the others.
+    calm.setPatience(effort.patienceMs / effort.passes);
+    for (const heat of heats) await runHeat(heat, pass, course);
+  }
   return relateToLimits(heats.flatMap(({ lanes }) => lanes.map((lane) => lane.row)));
 }
 

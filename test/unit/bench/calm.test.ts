@@ -32,7 +32,8 @@ test('neither moved CPUs, slow or cheap wake-ups nor a busy core are usual', (t)
 test.serial('before a run begins everything is usual, and waiting for what is usual ends', async (t) => {
   t.true(await new Calm(directory).isNow());
   const calm = new Calm(directory);
-  await calm.begin(100);
+  await calm.begin();
+  calm.setPatience(100);
   t.is(typeof (await calm.untilNow()), 'boolean');
   calm.spend(100);
   t.false(await calm.untilNow(), 'the patience is gone');
@@ -43,7 +44,8 @@ test.serial('where it cannot be seen everything is usual', async (t) => {
   process.env['CXX'] = '/nonexistent/compiler';
   try {
     const calm = new Calm(directory);
-    await calm.begin(1_000);
+    await calm.begin();
+    calm.setPatience(1_000);
     t.true(await calm.isNow());
     t.true(await calm.untilNow());
   } finally {
