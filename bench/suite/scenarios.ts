@@ -170,14 +170,12 @@ export interface Effort {
 
 /** What has long gaps needs more time for as many samples. */
 export function planFor(effort: Effort, conditions: Conditions): RoundPlan {
-  const { runInOperations = 0, ...plan } = planOfPace(effort, conditions);
+  const plan = planOfPace(effort, conditions);
   if (conditions.pattern === 'idle') return plan;
   const gapMs = conditions.gapUs / 1_000;
   const leastSamples = 12;
   return {
     ...plan,
-    // What takes long for its length has not more code to compile.
-    runInOperations: conditions.payloadBytes < miB ? runInOperations : 0,
     warmupMs: Math.max(plan.warmupMs, 2 * gapMs),
     durationMs: Math.max(plan.durationMs, leastSamples * gapMs),
   };
