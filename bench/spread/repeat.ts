@@ -13,12 +13,16 @@ import type { Run } from './spread.js';
 export async function repeatSuite(suite: Suite, repetitions: number, done: (runs: readonly Run[]) => void): Promise<Run[]> {
   const runs: Run[] = [];
   const calm = new Calm(suite.directory);
+  const { effort } = suite;
+  const begun = performance.now();
   for (let index = 0; index < repetitions; index++) {
     const date = new Date().toISOString();
     const loadAverage = loadavg()[0] ?? 0;
     const progress: Suite['progress'] = ({ text, share }) =>
       suite.progress({ text: `run ${index + 1} of ${repetitions}: ${text}`, share: (index + share) / repetitions });
-    const rows = await runSuite({ ...suite, calm, progress });
+    // Time that one run did not need is for the next one, and so is its patience.
+    const budgetMs = (index + 1) * effort.budgetMs - (performance.now() - begun);
+    const rows = await runSuite({ ...suite, effort: { ...effort, budgetMs }, calm, progress });
     runs.push({ date, loadAverage, rows, verdicts: judge(rows) });
     done(runs);
   }

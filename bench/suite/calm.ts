@@ -50,9 +50,9 @@ export class Calm {
     this.#usual = usualOf(this.#seen);
   }
 
-  /** For the waits to come. */
-  setPatience(ms: number): void {
-    this.#patienceMs = ms;
+  /** For the waits to come, beside what is left. */
+  grant(patienceMs: number): void {
+    this.#patienceMs += patienceMs;
   }
 
   /** True where it can't be seen. */

@@ -5,7 +5,7 @@ import { startCpuLoad } from './cpu-load.js';
 import { LaneRun, totalMs } from './lane-run.js';
 import { relateToLimits } from './limits.js';
 import type { Effort, Scenario } from './scenarios.js';
-import { paceOf, planFor, roundsFor } from './scenarios.js';
+import { paceOf, planFor, roundsFor, startsFor } from './scenarios.js';
 
 export interface Progress {
   text: string;
@@ -42,16 +42,19 @@ export async function runSuite(suite: Suite): Promise<Row[]> {
     lanes: scenario.transports.map((transport) => new LaneRun(scenario, transport, directory, deadline)),
   }));
   for (let pass = 0; pass < effort.passes; pass++) {
-    // Of each pass, or a bad minute in the first would leave nothing for the others.
-    calm.setPatience(effort.patienceMs / effort.passes);
-    for (const heat of heats) await runHeat(heat, pass, course);
+    // To each pass its share, or a bad minute in the first would leave nothing for the others; what is left goes to the next.
+    calm.grant(effort.patienceMs / effort.passes);
+    for (const heat of heats) {
+      const starts = startsFor(effort, heat.scenario);
+      for (let start = 0; start < starts; start++) await runHeat(heat, pass * starts + start, course);
+    }
   }
   return relateToLimits(heats.flatMap(({ lanes }) => lanes.map((lane) => lane.row)));
 }
 
 /** How long the table takes by plan. */
 export function plannedMs({ scenarios, effort }: Pick<Suite, 'scenarios' | 'effort'>): number {
-  return effort.passes * scenarios.reduce((sum, scenario) => sum + scenarioMs(scenario, effort), 0);
+  return effort.passes * scenarios.reduce((sum, scenario) => sum + startsFor(effort, scenario) * scenarioMs(scenario, effort), 0);
 }
 
 /** What the scenarios of a run share. */
@@ -76,16 +79,18 @@ function inHeats(scenario: Scenario): Scenario[] {
   }));
 }
 
-async function runHeat({ scenario, lanes }: Heat, pass: number, { suite, clock, calm }: Course): Promise<void> {
+/** `start` counts the processes of the run. */
+async function runHeat({ scenario, lanes }: Heat, start: number, { suite, clock, calm }: Course): Promise<void> {
   const { effort } = suite;
-  const title = titleOf(scenario) + (effort.passes > 1 ? `, pass ${pass + 1} of ${effort.passes}` : '');
+  const starts = effort.passes * startsFor(effort, scenario);
+  const title = titleOf(scenario) + (starts > 1 ? `, start ${start + 1} of ${starts}` : '');
   const announce = (what: string, ms: number) => suite.progress({ text: `${title}: ${what}`, share: clock.pass(ms) });
   const endLoad = scenario.cpuLoad ? startCpuLoad() : undefined;
   try {
     announce(`starting ${lanes.length} transports`, startUpOf(scenario) * lanes.length);
     await Promise.all(lanes.map((lane) => lane.open()));
     if (scenario.pattern === 'idle') await idleTogether(lanes, effort, announce);
-    else await takeTurns({ scenario, lanes }, pass, effort, announce, needsCalm(scenario) ? calm : undefined);
+    else await takeTurns({ scenario, lanes }, start, effort, announce, needsCalm(scenario) ? calm : undefined);
   } finally {
     await Promise.all(lanes.map((lane) => lane.end()));
     await endLoad?.();
@@ -96,7 +101,7 @@ type Announce = (what: string, ms: number) => void;
 
 async function takeTurns(
   { scenario, lanes }: Heat,
-  pass: number,
+  start: number,
   effort: Effort,
   announce: Announce,
   calm: Calm | undefined,
@@ -104,7 +109,7 @@ async function takeTurns(
   const plan = planFor(effort, scenario);
   const rounds = roundsFor(effort, scenario);
   for (let round = 0; round < rounds; round++) {
-    const turn = rotated(lanes, pass * rounds + round);
+    const turn = rotated(lanes, start * rounds + round);
     const own = round === 0 ? plan : { ...plan, runInMs: 0 };
     await calm?.untilNow();
     for (const lane of turn) {

@@ -33,7 +33,7 @@ test.serial('before a run begins everything is usual, and waiting for what is us
   t.true(await new Calm(directory).isNow());
   const calm = new Calm(directory);
   await calm.begin();
-  calm.setPatience(100);
+  calm.grant(100);
   t.is(typeof (await calm.untilNow()), 'boolean');
   calm.spend(100);
   t.false(await calm.untilNow(), 'the patience is gone');
@@ -45,7 +45,7 @@ test.serial('where it cannot be seen everything is usual', async (t) => {
   try {
     const calm = new Calm(directory);
     await calm.begin();
-    calm.setPatience(1_000);
+    calm.grant(1_000);
     t.true(await calm.isNow());
     t.true(await calm.untilNow());
   } finally {
