@@ -69,6 +69,7 @@ class SpinPredictor {
     }
   }
 
+  // A spin of `limit_ns` found nothing. Probes have a back-off of their own.
   void OnMiss(uint64_t limit_ns) {
     if (limit_ns == kProbeFactor * limit_ns_) return;
     score_ -= penalty_;

@@ -54,11 +54,21 @@ test.serial('where it cannot be seen everything is usual', async (t) => {
   }
 });
 
-test.serial('a repeated round takes the place of the last one', async (t) => {
-  const plan = { runInMs: 5, warmupMs: 5, durationMs: 30 };
-  const lane = new LaneRun(scenario('send', ['function'], { pattern: 'send' }), 'function', directory, performance.now() + 20_000);
+const plan = { runInMs: 5, warmupMs: 5, durationMs: 30 };
+
+/** A lane that calls a function, open for `work`. */
+async function withLane(budgetMs: number, work: (lane: LaneRun) => Promise<void>): Promise<void> {
+  const lane = new LaneRun(scenario('send', ['function'], { pattern: 'send' }), 'function', directory, performance.now() + budgetMs);
   await lane.open();
   try {
+    await work(lane);
+  } finally {
+    await lane.end();
+  }
+}
+
+test.serial('a repeated round takes the place of the last one', (t) =>
+  withLane(20_000, async (lane) => {
     await lane.measure(plan);
     await lane.measure(plan);
     const [first, second] = lane.row.p50UsRounds;
@@ -67,20 +77,13 @@ test.serial('a repeated round takes the place of the last one', async (t) => {
     t.is(lane.row.p50UsRounds[0], first);
     t.is(lane.row.p50UsRounds.length, 2);
     t.is(typeof second, 'number');
-  } finally {
-    await lane.end();
-  }
-});
+  }),
+);
 
-test.serial('a round that could not be repeated is kept', async (t) => {
-  const plan = { runInMs: 5, warmupMs: 5, durationMs: 30 };
-  const lane = new LaneRun(scenario('send', ['function'], { pattern: 'send' }), 'function', directory, performance.now() + 5_000);
-  await lane.open();
-  try {
+test.serial('a round that could not be repeated is kept', (t) =>
+  withLane(5_000, async (lane) => {
     await lane.measure(plan);
     await lane.repeat({ ...plan, durationMs: 60_000 });
     t.like(lane.row, { status: 'ok', rounds: 1 });
-  } finally {
-    await lane.end();
-  }
-});
+  }),
+);
