@@ -74,7 +74,7 @@ suite.over('an event before a call is handled before it', async (t, transport) =
   for (let number = 0; number < 50; number++) {
     t.true(client.send('note', { number }));
     await client.call('nothingBack');
-    t.is((await suite.heard(0)).length, 1);
+    t.is((await suite.heardSoFar()).length, 1);
   }
 });
 

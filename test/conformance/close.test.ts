@@ -39,7 +39,7 @@ suite.over('closing twice, or at once, is the same as closing', async (t, transp
 
 suite.over('events accepted right before close are delivered', async (t, transport) => {
   const client = await suite.connect(t, transport);
-  await suite.heard(0);
+  await suite.heardSoFar();
   for (let number = 0; number < 500; number++) t.true(client.send('note', { number }));
   await client.close();
   const heard = await suite.heard(500);

@@ -54,5 +54,5 @@ test.serial('a sidecar that is busy is rung for at most once, however much is se
   await stalled;
   t.is(during, 1);
   await client.flush({ timeout: 20_000 });
-  t.is((await suite.heard(500)).length >= 500, true);
+  t.true((await suite.heardSoFar()).length >= 500);
 });
