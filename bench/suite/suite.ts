@@ -5,7 +5,7 @@ import { startCpuLoad } from './cpu-load.js';
 import { LaneRun, totalMs } from './lane-run.js';
 import { relateToLimits } from './limits.js';
 import type { Effort, Scenario } from './scenarios.js';
-import { paceOf, planFor, roundsFor, startsFor } from './scenarios.js';
+import { paceOf, planFor, turnsFor } from './scenarios.js';
 
 export interface Progress {
   text: string;
@@ -45,7 +45,7 @@ export async function runSuite(suite: Suite): Promise<Row[]> {
     // To each pass its share, or a bad minute in the first would leave nothing for the others; what is left goes to the next.
     calm.grant(effort.patienceMs / effort.passes);
     for (const heat of heats) {
-      const starts = startsFor(effort, heat.scenario);
+      const { starts } = turnsFor(effort, heat.scenario);
       for (let start = 0; start < starts; start++) await runHeat(heat, pass * starts + start, course);
     }
   }
@@ -54,7 +54,7 @@ export async function runSuite(suite: Suite): Promise<Row[]> {
 
 /** How long the table takes by plan. */
 export function plannedMs({ scenarios, effort }: Pick<Suite, 'scenarios' | 'effort'>): number {
-  return effort.passes * scenarios.reduce((sum, scenario) => sum + startsFor(effort, scenario) * scenarioMs(scenario, effort), 0);
+  return effort.passes * scenarios.reduce((sum, scenario) => sum + turnsFor(effort, scenario).starts * scenarioMs(scenario, effort), 0);
 }
 
 /** What the scenarios of a run share. */
@@ -82,7 +82,7 @@ function inHeats(scenario: Scenario): Scenario[] {
 /** `start` counts the processes of the run. */
 async function runHeat({ scenario, lanes }: Heat, start: number, { suite, clock, calm }: Course): Promise<void> {
   const { effort } = suite;
-  const starts = effort.passes * startsFor(effort, scenario);
+  const starts = effort.passes * turnsFor(effort, scenario).starts;
   const title = titleOf(scenario) + (starts > 1 ? `, start ${start + 1} of ${starts}` : '');
   const announce = (what: string, ms: number) => suite.progress({ text: `${title}: ${what}`, share: clock.pass(ms) });
   const endLoad = scenario.cpuLoad ? startCpuLoad() : undefined;
@@ -107,7 +107,7 @@ async function takeTurns(
   calm: Calm | undefined,
 ): Promise<void> {
   const plan = planFor(effort, scenario);
-  const rounds = roundsFor(effort, scenario);
+  const { rounds } = turnsFor(effort, scenario);
   for (let round = 0; round < rounds; round++) {
     const turn = rotated(lanes, start * rounds + round);
     const own = round === 0 ? plan : { ...plan, runInMs: 0 };
@@ -185,7 +185,7 @@ function scenarioMs(scenario: Scenario, effort: Effort): number {
   const lanes = scenario.transports.length;
   if (scenario.pattern === 'idle') return startUpOf(scenario) * lanes + effort.plans.idle.durationMs;
   const plan = planFor(effort, scenario);
-  const roundsMs = plan.runInMs + roundsFor(effort, scenario) * (plan.warmupMs + plan.durationMs);
+  const roundsMs = plan.runInMs + turnsFor(effort, scenario).rounds * (plan.warmupMs + plan.durationMs);
   return lanes * (startUpOf(scenario) + roundsMs + (countsSyscalls(scenario, effort) ? syscallRoundMs : 0));
 }
 
