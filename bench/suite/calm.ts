@@ -63,14 +63,19 @@ export class Calm {
     return this.#usual === undefined || isUsual(reading, this.#usual);
   }
 
-  /** Waits for it; false when the patience has come to its end. */
+  /** Waits for it, as long as there is patience. Whether it is. */
   async untilNow(): Promise<boolean> {
     const begun = performance.now();
-    while (!(await this.isNow())) {
-      if (performance.now() - begun >= this.#patienceMs) break;
+    let isCalm = await this.isNow();
+    while (!isCalm && performance.now() - begun < this.#patienceMs) {
       await sleep(pauseMs);
+      isCalm = await this.isNow();
     }
     this.spend(performance.now() - begun);
+    return isCalm;
+  }
+
+  get hasPatience(): boolean {
     return this.#patienceMs > 0;
   }
 

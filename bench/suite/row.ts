@@ -5,12 +5,13 @@ import type { Scenario } from './scenarios.js';
 
 interface Measured {
   outcomes: readonly Outcome[];
+  roundsLeftOut: number;
   status: string;
   syscallsPerOp: number | null;
 }
 
 /** Only whole measurements count: a lane that failed in its last round gives no figures from its first ones. */
-export function makeRow(scenario: Scenario, transport: string, { outcomes, status, syscallsPerOp }: Measured): Row {
+export function makeRow(scenario: Scenario, transport: string, { outcomes, roundsLeftOut, status, syscallsPerOp }: Measured): Row {
   const valid = status === 'ok' ? outcomes : [];
   const count = sum(valid, (outcome) => outcome.count);
   const perOp = (value: (outcome: Outcome) => number) => (count > 0 ? round(sum(valid, value) / count) : null);
@@ -32,7 +33,7 @@ export function makeRow(scenario: Scenario, transport: string, { outcomes, statu
     limit: null,
     timesLimit: null,
     opsPerSecRounds: valid.map((outcome) => round(outcome.opsPerSec)),
-    extras: extrasOf(scenario, transport, valid, opsPerSec),
+    extras: { ...extrasOf(scenario, transport, valid, opsPerSec), ...(roundsLeftOut > 0 && { roundsLeftOut }) },
   };
 }
 

@@ -239,8 +239,8 @@ export const full: Effort = {
 export const headline: Effort = {
   ...full,
   name: 'headline',
-  budgetMs: 660_000,
-  patienceMs: 180_000,
+  budgetMs: 600_000,
+  patienceMs: 120_000,
   passes: 3,
   countsSyscalls: false,
   held: {
@@ -258,7 +258,7 @@ export const headline: Effort = {
  * most what varies most, at the level where it varies.
  */
 function headlineTurns({ name, gapUs }: Scenario): Turns {
-  if (gapUs > 0) return { starts: name === 'send' ? 16 : 4, rounds: 4 };
+  if (gapUs > 0) return { starts: name === 'send' ? 12 : 4, rounds: 4 };
   if (['call', 'call-object', 'call-sync'].includes(name)) return { starts: 4, rounds: 16 };
   return { starts: 1, rounds: name === 'call-large' ? 64 : 16 };
 }

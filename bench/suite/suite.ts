@@ -40,6 +40,7 @@ export async function runSuite(suite: Suite): Promise<Row[]> {
   const heats = scenarios.flatMap(inHeats).map((scenario) => ({
     scenario,
     lanes: scenario.transports.map((transport) => new LaneRun(scenario, transport, directory, deadline)),
+    disturbed: new Set<number>(),
   }));
   for (let pass = 0; pass < effort.passes; pass++) {
     // To each pass its share, or a bad minute in the first would leave nothing for the others; what is left goes to the next.
@@ -49,7 +50,7 @@ export async function runSuite(suite: Suite): Promise<Row[]> {
       for (let start = 0; start < starts; start++) await runHeat(heat, pass * starts + start, course);
     }
   }
-  return relateToLimits(heats.flatMap(({ lanes }) => lanes.map((lane) => lane.row)));
+  return relateToLimits(heats.flatMap(rowsOf));
 }
 
 /** How long the table takes by plan. */
@@ -68,6 +69,15 @@ interface Course {
 interface Heat {
   scenario: Scenario;
   lanes: LaneRun[];
+  /** Turns that ended while the machine was not calm, for want of patience to measure them anew. Counted from 0 in the run. */
+  disturbed: Set<number>;
+}
+
+/** What was disturbed is left out of all rows alike, as long as it is less than a half. Otherwise it is what the machine is like. */
+function rowsOf({ lanes, disturbed }: Heat): Row[] {
+  const turns = Math.max(...lanes.map(({ rounds }) => rounds));
+  const leftOut: ReadonlySet<number> = 2 * disturbed.size < turns ? disturbed : new Set();
+  return lanes.map((lane) => lane.rowWithout(leftOut));
 }
 
 function inHeats(scenario: Scenario): Scenario[] {
@@ -80,7 +90,8 @@ function inHeats(scenario: Scenario): Scenario[] {
 }
 
 /** `start` counts the processes of the run. */
-async function runHeat({ scenario, lanes }: Heat, start: number, { suite, clock, calm }: Course): Promise<void> {
+async function runHeat(heat: Heat, start: number, { suite, clock, calm }: Course): Promise<void> {
+  const { scenario, lanes } = heat;
   const { effort } = suite;
   const starts = effort.passes * turnsFor(effort, scenario).starts;
   const title = titleOf(scenario) + (starts > 1 ? `, start ${start + 1} of ${starts}` : '');
@@ -90,7 +101,7 @@ async function runHeat({ scenario, lanes }: Heat, start: number, { suite, clock,
     announce(`starting ${lanes.length} transports`, startUpOf(scenario) * lanes.length);
     await Promise.all(lanes.map((lane) => lane.open()));
     if (scenario.pattern === 'idle') await idleTogether(lanes, effort, announce);
-    else await takeTurns({ scenario, lanes }, start, effort, announce, needsCalm(scenario) ? calm : undefined);
+    else await takeTurns(heat, start, effort, announce, needsCalm(scenario) ? calm : undefined);
   } finally {
     await Promise.all(lanes.map((lane) => lane.end()));
     await endLoad?.();
@@ -100,7 +111,7 @@ async function runHeat({ scenario, lanes }: Heat, start: number, { suite, clock,
 type Announce = (what: string, ms: number) => void;
 
 async function takeTurns(
-  { scenario, lanes }: Heat,
+  { scenario, lanes, disturbed }: Heat,
   start: number,
   effort: Effort,
   announce: Announce,
@@ -109,14 +120,20 @@ async function takeTurns(
   const plan = planFor(effort, scenario);
   const { rounds } = turnsFor(effort, scenario);
   for (let round = 0; round < rounds; round++) {
-    const turn = rotated(lanes, start * rounds + round);
+    const number = start * rounds + round;
+    const turn = rotated(lanes, number);
     const own = round === 0 ? plan : { ...plan, runInMs: 0 };
-    await calm?.untilNow();
+    const begunCalm = await calm?.untilNow();
     for (const lane of turn) {
       announce(`round ${round + 1} of ${rounds}, ${lane.transport}`, totalMs(own));
       await lane.measure(own);
     }
-    if (calm) await repeatUntilCalm(turn, { ...plan, runInMs: 0 }, calm);
+    if (calm === undefined) continue;
+    let wasCalm = begunCalm === true && (await calm.isNow());
+    for (let again = 0; !wasCalm && calm.hasPatience && again < mostRepetitions; again++) {
+      wasCalm = await repeatTurn(turn, { ...plan, runInMs: 0 }, calm);
+    }
+    if (!wasCalm) disturbed.add(number);
   }
   if (!countsSyscalls(scenario, effort)) return;
   for (const lane of lanes) {
@@ -130,14 +147,14 @@ function needsCalm({ name, placement }: Scenario): boolean {
   return placement === 'held' || name === 'limits';
 }
 
-/** A turn at whose end the machine is not calm is measured anew, with all of its transports: they are to be compared. */
-async function repeatUntilCalm(turn: readonly LaneRun[], plan: RoundPlan, calm: Calm): Promise<void> {
-  for (let again = 0; again < mostRepetitions; again++) {
-    if ((await calm.isNow()) || !(await calm.untilNow())) return;
-    const begun = performance.now();
-    for (const lane of turn) await lane.repeat(plan);
-    calm.spend(performance.now() - begun);
-  }
+/** Measures a turn anew, with all of its transports: they are to be compared. Whether the machine was calm before and after it. */
+async function repeatTurn(turn: readonly LaneRun[], plan: RoundPlan, calm: Calm): Promise<boolean> {
+  const begunCalm = await calm.untilNow();
+  const begun = performance.now();
+  let isWhole = true;
+  for (const lane of turn) isWhole = (await lane.repeat(plan)) && isWhole;
+  calm.spend(performance.now() - begun);
+  return begunCalm && isWhole && (await calm.isNow());
 }
 
 const mostRepetitions = 5;

@@ -107,11 +107,11 @@ test('what is held of the headline is also measured as the scheduler places it',
   }
 });
 
-test('by plan, five repetitions take less than thirty-five minutes, less than fifty-five with all their patience, and the whole suite less than twenty', (t) => {
+test('by plan, five repetitions take less than thirty-five minutes, at most fifty with all their patience, and the whole suite less than twenty', (t) => {
   const plannedRunMs = plannedMs({ scenarios: headlineScenarios, effort: headline });
   t.true(plannedRunMs + headline.patienceMs <= headline.budgetMs);
   t.true(5 * plannedRunMs < 35 * 60_000);
-  t.true(5 * headline.budgetMs <= 55 * 60_000);
+  t.true(5 * headline.budgetMs <= 50 * 60_000);
   const overheadMs = 3 * full.overhead.rounds * full.overhead.durationMs;
   t.true(plannedMs({ scenarios, effort: full }) + overheadMs < 20 * 60_000);
   t.true(full.budgetMs + overheadMs < 20 * 60_000);
