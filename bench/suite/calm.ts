@@ -44,7 +44,7 @@ export class Calm {
   async begin(): Promise<void> {
     this.#usual = undefined;
     for (let look = 0; look < firstLooks && this.#isKnown; look++) {
-      await this.isNow();
+      await this.look();
       await sleep(pauseMs);
     }
     this.#usual = usualOf(this.#seen);
@@ -55,24 +55,24 @@ export class Calm {
     this.#patienceMs += patienceMs;
   }
 
-  /** True where it can't be seen. */
-  async isNow(): Promise<boolean> {
-    const reading = await this.#look();
-    if (reading === null) return true;
+  /** The unrest of this moment; 0 where it can't be seen. */
+  async look(): Promise<number> {
+    const reading = await this.#read();
+    if (reading === null) return 0;
     this.#seen.push(reading);
-    return this.#usual === undefined || isUsual(reading, this.#usual);
+    return this.#usual === undefined ? 0 : unrestOf(reading, this.#usual);
   }
 
-  /** Waits for it, as long as there is patience. Whether it is. */
-  async untilNow(): Promise<boolean> {
+  /** Waits until it is calm, as long as there is patience. The unrest of the last look. */
+  async settle(): Promise<number> {
     const begun = performance.now();
-    let isCalm = await this.isNow();
-    while (!isCalm && performance.now() - begun < this.#patienceMs) {
+    let unrest = await this.look();
+    while (unrest > 1 && performance.now() - begun < this.#patienceMs) {
       await sleep(pauseMs);
-      isCalm = await this.isNow();
+      unrest = await this.look();
     }
     this.spend(performance.now() - begun);
-    return isCalm;
+    return unrest;
   }
 
   get hasPatience(): boolean {
@@ -84,7 +84,7 @@ export class Calm {
     this.#patienceMs = Math.max(0, this.#patienceMs - ms);
   }
 
-  async #look(): Promise<Reading | null> {
+  async #read(): Promise<Reading | null> {
     if (!this.#isKnown) return null;
     try {
       const program = await compileNative('calm', this.#directory);
@@ -108,9 +108,18 @@ export function usualOf(seen: readonly Reading[]): Reading | undefined {
   return { line: of('line'), wake: of('wake'), syscall: of('syscall'), memcpy: of('memcpy') };
 }
 
-export function isUsual(reading: Reading, usual: Reading): boolean {
-  return Object.entries(usualWithin).every(([name, { above, below = Number.POSITIVE_INFINITY }]) => {
-    const factor = reading[name as keyof Reading] / usual[name as keyof Reading];
-    return factor <= above && factor >= 1 / below;
+/** How far a reading is from the usual: 1 is as far as calm goes, 2 is the square of that factor. */
+export function unrestOf(reading: Reading, usual: Reading): number {
+  const distances = Object.entries(usualWithin).flatMap(([name, { above, below = Number.POSITIVE_INFINITY }]) => {
+    const distance = Math.log(reading[name as keyof Reading] / usual[name as keyof Reading]);
+    return [distance / Math.log(above), -distance / Math.log(below)];
   });
+  return Math.max(0, ...distances);
+}
+
+/** The turns that were not calm, the most restless first, and at most half of all. By number, from the unrest of each turn. */
+export function disturbedOf(unrests: readonly number[]): Set<number> {
+  const restless = [...unrests.keys()].filter((turn) => (unrests[turn] as number) > 1);
+  restless.sort((one, other) => (unrests[other] as number) - (unrests[one] as number));
+  return new Set(restless.slice(0, Math.floor(unrests.length / 2)));
 }

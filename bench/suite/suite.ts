@@ -1,6 +1,6 @@
 import type { Row } from '../result.js';
 import type { RoundPlan } from '../rig/lane.js';
-import { Calm } from './calm.js';
+import { Calm, disturbedOf } from './calm.js';
 import { startCpuLoad } from './cpu-load.js';
 import { LaneRun, totalMs } from './lane-run.js';
 import { relateToLimits } from './limits.js';
@@ -40,7 +40,7 @@ export async function runSuite(suite: Suite): Promise<Row[]> {
   const heats = scenarios.flatMap(inHeats).map((scenario) => ({
     scenario,
     lanes: scenario.transports.map((transport) => new LaneRun(scenario, transport, directory, deadline)),
-    disturbed: new Set<number>(),
+    unrests: [],
   }));
   for (let pass = 0; pass < effort.passes; pass++) {
     // To each pass its share, or a bad minute in the first would leave nothing for the others; what is left goes to the next.
@@ -69,15 +69,14 @@ interface Course {
 interface Heat {
   scenario: Scenario;
   lanes: LaneRun[];
-  /** Turns that ended while the machine was not calm, for want of patience to measure them anew. Counted from 0 in the run. */
-  disturbed: Set<number>;
+  /** Of the machine, in each turn of the run; stays empty where nobody looks. */
+  unrests: number[];
 }
 
-/** What was disturbed is left out of all rows alike, as long as it is less than a half. Otherwise it is what the machine is like. */
-function rowsOf({ lanes, disturbed }: Heat): Row[] {
-  const turns = Math.max(...lanes.map(({ rounds }) => rounds));
-  const leftOut: ReadonlySet<number> = 2 * disturbed.size < turns ? disturbed : new Set();
-  return lanes.map((lane) => lane.rowWithout(leftOut));
+/** What was disturbed is left out of all rows alike: by what the machine was like, never by what a row says. */
+function rowsOf({ lanes, unrests }: Heat): Row[] {
+  const disturbed = disturbedOf(unrests);
+  return lanes.map((lane) => lane.rowWithout(disturbed));
 }
 
 function inHeats(scenario: Scenario): Scenario[] {
@@ -111,7 +110,7 @@ async function runHeat(heat: Heat, start: number, { suite, clock, calm }: Course
 type Announce = (what: string, ms: number) => void;
 
 async function takeTurns(
-  { scenario, lanes, disturbed }: Heat,
+  { scenario, lanes, unrests }: Heat,
   start: number,
   effort: Effort,
   announce: Announce,
@@ -119,21 +118,26 @@ async function takeTurns(
 ): Promise<void> {
   const plan = planFor(effort, scenario);
   const { rounds } = turnsFor(effort, scenario);
+  let before = (await calm?.settle()) ?? 0;
   for (let round = 0; round < rounds; round++) {
-    const number = start * rounds + round;
-    const turn = rotated(lanes, number);
+    const turn = rotated(lanes, start * rounds + round);
     const own = round === 0 ? plan : { ...plan, runInMs: 0 };
-    const begunCalm = await calm?.untilNow();
     for (const lane of turn) {
       announce(`round ${round + 1} of ${rounds}, ${lane.transport}`, totalMs(own));
       await lane.measure(own);
     }
     if (calm === undefined) continue;
-    let wasCalm = begunCalm === true && (await calm.isNow());
-    for (let again = 0; !wasCalm && calm.hasPatience && again < mostRepetitions; again++) {
-      wasCalm = await repeatTurn(turn, { ...plan, runInMs: 0 }, calm);
+    // The time is up, or nothing works.
+    if (turn.every((lane) => lane.rounds <= unrests.length)) break;
+    let after = await calm.look();
+    unrests.push(Math.max(before, after));
+    for (let again = 0; Math.max(before, after) > 1 && calm.hasPatience && again < mostRepetitions; again++) {
+      before = after > 1 ? await calm.settle() : after;
+      if (!(await repeatTurn(turn, { ...plan, runInMs: 0 }, calm))) break;
+      after = await calm.look();
+      unrests.splice(-1, 1, Math.max(before, after));
     }
-    if (!wasCalm) disturbed.add(number);
+    before = after > 1 ? await calm.settle() : after;
   }
   if (!countsSyscalls(scenario, effort)) return;
   for (const lane of lanes) {
@@ -147,14 +151,13 @@ function needsCalm({ name, placement }: Scenario): boolean {
   return placement === 'held' || name === 'limits';
 }
 
-/** Measures a turn anew, with all of its transports: they are to be compared. Whether the machine was calm before and after it. */
+/** Measures a turn anew, with all of its transports: they are to be compared. False without time for it. */
 async function repeatTurn(turn: readonly LaneRun[], plan: RoundPlan, calm: Calm): Promise<boolean> {
-  const begunCalm = await calm.untilNow();
   const begun = performance.now();
   let isWhole = true;
   for (const lane of turn) isWhole = (await lane.repeat(plan)) && isWhole;
   calm.spend(performance.now() - begun);
-  return begunCalm && isWhole && (await calm.isNow());
+  return isWhole;
 }
 
 const mostRepetitions = 5;
