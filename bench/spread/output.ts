@@ -37,9 +37,10 @@ function fileOf({ environment, wanted, runs }: Series): object {
     wanted,
     allowed,
     spreads: spreadsOf(runs),
-    runs: runs.map(({ date, loadAverage, rows }) => ({
+    runs: runs.map(({ date, loadAverage, machine, rows }) => ({
       date,
       loadAverage,
+      machine,
       rows: rows.map(({ scenario, transport, gapUs, placement, status, p50Us, p50UsRounds, opsPerSec, opsPerSecRounds, extras }) => {
         const { roundsLeftOut = 0 } = extras;
         return { scenario, transport, gapUs, placement, status, roundsLeftOut, p50Us, p50UsRounds, opsPerSec, opsPerSecRounds };
@@ -94,7 +95,19 @@ function describe(run: Run, index: number): string {
   const rounds = run.rows.reduce((sum, row) => sum + row.rounds, 0);
   const leftOut = run.rows.reduce((sum, { extras }) => sum + (extras['roundsLeftOut'] ?? 0), 0);
   const disturbed = leftOut > 0 ? `; ${leftOut} of ${rounds + leftOut} rounds left out, during which the machine was not calm` : '';
-  return `run ${index + 1}, ${run.date.slice(0, 16)}Z, load ${formatNumber(run.loadAverage)} at its start: ${what}${disturbed}`;
+  return `run ${index + 1}, ${run.date.slice(0, 16)}Z, load ${formatNumber(run.loadAverage)} at its start: ${what}${disturbed}${machineOf(run)}`;
+}
+
+function machineOf({ machine }: Run): string {
+  if (machine === null) return '';
+  const parts = {
+    'a cache line': machine.line,
+    'a wake-up': machine.wake,
+    'a system call': machine.syscall,
+    'a copy of 1 MiB': machine.memcpy,
+  };
+  const times = Object.entries(parts).map(([what, ns]) => `${what} ${formatNumber(ns / 1_000)} µs`);
+  return `; the machine itself took, in the median, for ${times.join(', ')}`;
 }
 
 function percent(share: number): string {

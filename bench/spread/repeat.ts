@@ -23,7 +23,7 @@ export async function repeatSuite(suite: Suite, repetitions: number, done: (runs
     // Time that one run did not need is for the next one, and so is its patience.
     const budgetMs = (index + 1) * effort.budgetMs - (performance.now() - begun);
     const rows = await runSuite({ ...suite, effort: { ...effort, budgetMs }, calm, progress });
-    runs.push({ date, loadAverage, rows, verdicts: judge(rows) });
+    runs.push({ date, loadAverage, machine: calm.machine, rows, verdicts: judge(rows) });
     done(runs);
   }
   return runs;

@@ -1,10 +1,13 @@
 import type { Row, Verdict } from '../result.js';
 import { median } from '../rig/histogram.js';
+import type { Reading } from '../suite/calm.js';
 
 /** One whole measurement of the headline, in processes of its own. */
 export interface Run {
   date: string;
   loadAverage: number;
+  /** What the machine took for its own things between the turns; null where nothing could look. */
+  machine: Reading | null;
   verdicts: readonly Verdict[];
   rows: readonly Row[];
 }

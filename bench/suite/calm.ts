@@ -33,6 +33,8 @@ export class Calm {
   readonly #directory: string;
   readonly #seen: Reading[] = [];
   #usual: Reading | undefined;
+  /** Of those that were seen, how many before this run. */
+  #seenBefore = 0;
   #patienceMs = 0;
   #isKnown = true;
 
@@ -43,6 +45,7 @@ export class Calm {
   /** Begins a run, for which the usual is drawn from all that was seen, also in the runs before: they are to be compared. */
   async begin(): Promise<void> {
     this.#usual = undefined;
+    this.#seenBefore = this.#seen.length;
     for (let look = 0; look < firstLooks && this.#isKnown; look++) {
       await this.look();
       await sleep(pauseMs);
@@ -75,6 +78,11 @@ export class Calm {
     return unrest;
   }
 
+  /** Medians of what was seen in this run; null where nothing could be. */
+  get machine(): Reading | null {
+    return mediansOf(this.#seen.slice(this.#seenBefore));
+  }
+
   get hasPatience(): boolean {
     return this.#patienceMs > 0;
   }
@@ -104,7 +112,12 @@ export function usualOf(seen: readonly Reading[]): Reading | undefined {
   const [first, ...others] = placements;
   if (first === undefined) return undefined;
   const most = others.reduce((best, each) => (each.length > best.length ? each : best), first);
-  const of = (name: keyof Reading) => median(most.map((reading) => reading[name]));
+  return mediansOf(most) ?? undefined;
+}
+
+function mediansOf(readings: readonly Reading[]): Reading | null {
+  if (readings.length === 0) return null;
+  const of = (name: keyof Reading) => median(readings.map((reading) => reading[name]));
   return { line: of('line'), wake: of('wake'), syscall: of('syscall'), memcpy: of('memcpy') };
 }
 

@@ -253,13 +253,13 @@ export const headline: Effort = {
 };
 
 /**
- * As many as it takes for a standard error of about 2.5 % of each ratio, by what was seen on a busy virtual machine: ratios differed by a fifth to a third from
+ * As many as it takes for a standard error of about 3 % of each ratio, by what was seen on a busy virtual machine: ratios differed by a fifth to a third from
  * round to round, and from start to start by a tenth more, or by nothing. After Kalibera and Jones, "Rigorous benchmarking in reasonable time" (2013): repeat
  * most what varies most, at the level where it varies.
  */
 function headlineTurns({ name, gapUs }: Scenario): Turns {
-  if (gapUs > 0) return { starts: name === 'send' ? 12 : 4, rounds: 4 };
-  if (['call', 'call-object', 'call-sync'].includes(name)) return { starts: 4, rounds: 16 };
+  if (gapUs > 0) return { starts: 9, rounds: 4 };
+  if (['call', 'call-object', 'call-sync'].includes(name)) return { starts: 3, rounds: 16 };
   return { starts: 1, rounds: name === 'call-large' ? 64 : 16 };
 }
 

@@ -20,7 +20,7 @@ function verdict(what: string, value: number | null, unit = 'x'): Verdict {
 }
 
 function run(...verdicts: Verdict[]): Run {
-  return { date: '2026-01-01T00:00:00.000Z', loadAverage: 0.5, verdicts, rows: [] };
+  return { date: '2026-01-01T00:00:00.000Z', loadAverage: 0.5, machine: null, verdicts, rows: [] };
 }
 
 test('the spread of a ratio is the widest distance of two runs, in shares of the median', (t) => {
@@ -48,6 +48,20 @@ test('a ratio that was not measured in all runs does not count as steady', (t) =
   const text = formatSeries({ environment: sampleResult().environment, wanted: 5, runs });
   t.regex(text, /3 of 5 runs/);
   t.regex(text, /1 of 3 ratios stayed within 10 % in all runs; not: uds \/ call; fetch \/ call\./);
+});
+
+test('of each run is said what was left out of it, and what the machine itself took', (t) => {
+  const rows = sampleResult().rows.slice(0, 2);
+  const [first, second] = rows as [Row, Row];
+  const disturbed: Row[] = [
+    { ...first, rounds: 8, extras: { roundsLeftOut: 2 } },
+    { ...second, rounds: 9, extras: {} },
+  ];
+  const machine = { line: 500, wake: 61_000, syscall: 250, memcpy: 45_000 };
+  const runs = [{ ...run(verdict('uds / call', 10)), rows: disturbed, machine }, run(verdict('uds / call', 10))];
+  const text = formatSeries({ environment: sampleResult().environment, wanted: 2, runs });
+  t.regex(text, /run 1.*; 2 of 19 rounds left out.*a cache line 0\.5 µs, a wake-up 61 µs, a system call 0\.25 µs, a copy of 1 MiB 45 µs/);
+  t.regex(text, /run 2.*every row has figures\n/);
 });
 
 test('every ratio among the bars is measured with both sides held', (t) => {
