@@ -41,9 +41,8 @@ function fileOf({ environment, wanted, runs }: Series): object {
       date,
       loadAverage,
       machine,
-      rows: rows.map(({ scenario, transport, gapUs, placement, status, p50Us, p50UsRounds, opsPerSec, opsPerSecRounds, extras }) => {
-        const { roundsLeftOut = 0 } = extras;
-        return { scenario, transport, gapUs, placement, status, roundsLeftOut, p50Us, p50UsRounds, opsPerSec, opsPerSecRounds };
+      rows: rows.map(({ scenario, transport, gapUs, placement, status, p50Us, p50UsRounds, opsPerSec, opsPerSecRounds }) => {
+        return { scenario, transport, gapUs, placement, status, p50Us, p50UsRounds, opsPerSec, opsPerSecRounds };
       }),
     })),
   };
@@ -92,10 +91,7 @@ function summaryOf(ratios: readonly Spread[]): string {
 function describe(run: Run, index: number): string {
   const troubles = troublesOf(run);
   const what = troubles.length === 0 ? 'every row has figures' : troubles.map(escapeCell).join('; ');
-  const rounds = run.rows.reduce((sum, row) => sum + row.rounds, 0);
-  const leftOut = run.rows.reduce((sum, { extras }) => sum + (extras['roundsLeftOut'] ?? 0), 0);
-  const disturbed = leftOut > 0 ? `; ${leftOut} of ${rounds + leftOut} rounds left out, during which the machine was not calm` : '';
-  return `run ${index + 1}, ${run.date.slice(0, 16)}Z, load ${formatNumber(run.loadAverage)} at its start: ${what}${disturbed}${machineOf(run)}`;
+  return `run ${index + 1}, ${run.date.slice(0, 16)}Z, load ${formatNumber(run.loadAverage)} at its start: ${what}${machineOf(run)}`;
 }
 
 function machineOf({ machine }: Run): string {

@@ -47,7 +47,7 @@ export class Calm {
     this.#usual = undefined;
     this.#seenBefore = this.#seen.length;
     for (let look = 0; look < firstLooks && this.#isKnown; look++) {
-      await this.look();
+      await this.isNow();
       await sleep(pauseMs);
     }
     this.#usual = usualOf(this.#seen);
@@ -58,24 +58,23 @@ export class Calm {
     this.#patienceMs += patienceMs;
   }
 
-  /** The unrest of this moment; 0 where it can't be seen. */
-  async look(): Promise<number> {
-    const reading = await this.#read();
-    if (reading === null) return 0;
+  /** True where it can't be seen. */
+  async isNow(): Promise<boolean> {
+    const reading = await this.#look();
+    if (reading === null) return true;
     this.#seen.push(reading);
-    return this.#usual === undefined ? 0 : unrestOf(reading, this.#usual);
+    return this.#usual === undefined || isUsual(reading, this.#usual);
   }
 
-  /** Waits until it is calm, as long as there is patience. The unrest of the last look. */
-  async settle(): Promise<number> {
+  /** Waits for it; false when the patience has come to its end. */
+  async untilNow(): Promise<boolean> {
     const begun = performance.now();
-    let unrest = await this.look();
-    while (unrest > 1 && performance.now() - begun < this.#patienceMs) {
+    while (!(await this.isNow())) {
+      if (performance.now() - begun >= this.#patienceMs) break;
       await sleep(pauseMs);
-      unrest = await this.look();
     }
     this.spend(performance.now() - begun);
-    return unrest;
+    return this.#patienceMs > 0;
   }
 
   /** Medians of what was seen in this run; null where nothing could be. */
@@ -83,16 +82,12 @@ export class Calm {
     return mediansOf(this.#seen.slice(this.#seenBefore));
   }
 
-  get hasPatience(): boolean {
-    return this.#patienceMs > 0;
-  }
-
   /** Time that was lost otherwise. */
   spend(ms: number): void {
     this.#patienceMs = Math.max(0, this.#patienceMs - ms);
   }
 
-  async #read(): Promise<Reading | null> {
+  async #look(): Promise<Reading | null> {
     if (!this.#isKnown) return null;
     try {
       const program = await compileNative('calm', this.#directory);
@@ -121,18 +116,9 @@ function mediansOf(readings: readonly Reading[]): Reading | null {
   return { line: of('line'), wake: of('wake'), syscall: of('syscall'), memcpy: of('memcpy') };
 }
 
-/** How far a reading is from the usual: 1 is as far as calm goes, 2 is the square of that factor. */
-export function unrestOf(reading: Reading, usual: Reading): number {
-  const distances = Object.entries(usualWithin).flatMap(([name, { above, below = Number.POSITIVE_INFINITY }]) => {
-    const distance = Math.log(reading[name as keyof Reading] / usual[name as keyof Reading]);
-    return [distance / Math.log(above), -distance / Math.log(below)];
+export function isUsual(reading: Reading, usual: Reading): boolean {
+  return Object.entries(usualWithin).every(([name, { above, below = Number.POSITIVE_INFINITY }]) => {
+    const factor = reading[name as keyof Reading] / usual[name as keyof Reading];
+    return factor <= above && factor >= 1 / below;
   });
-  return Math.max(0, ...distances);
-}
-
-/** The turns that were not calm, the most restless first, and at most half of all. By number, from the unrest of each turn. */
-export function disturbedOf(unrests: readonly number[]): Set<number> {
-  const restless = [...unrests.keys()].filter((turn) => (unrests[turn] as number) > 1);
-  restless.sort((one, other) => (unrests[other] as number) - (unrests[one] as number));
-  return new Set(restless.slice(0, Math.floor(unrests.length / 2)));
 }

@@ -44,16 +44,9 @@ export class LaneRun {
     this.#runDirectory = runDirectory;
   }
 
-  get rounds(): number {
-    return this.#outcomes.length;
-  }
-
-  /** Without the rounds of these numbers, counted from 0. */
-  rowWithout(leftOut: ReadonlySet<number>): Row {
-    const outcomes = this.#outcomes.filter((_, number) => !leftOut.has(number));
+  get row(): Row {
     return makeRow(this.#scenario, this.transport, {
-      outcomes,
-      roundsLeftOut: this.#outcomes.length - outcomes.length,
+      outcomes: this.#outcomes,
       status: this.#status,
       syscallsPerOp: this.#syscallsPerOp,
     });
@@ -83,13 +76,12 @@ export class LaneRun {
     });
   }
 
-  /** In place of the last round, which was disturbed by something that has nothing to do with the transport. False without time for it. */
-  async repeat(plan: RoundPlan): Promise<boolean> {
+  /** In place of the last round, which was disturbed by something that has nothing to do with the transport. */
+  async repeat(plan: RoundPlan): Promise<void> {
     const before = this.#outcomes.length;
     await this.measure(plan);
-    const isThere = this.#outcomes.length > before;
-    if (isThere) this.#outcomes.splice(before - 1, 1);
-    return isThere;
+    // Without time for another one, a disturbed round is better than none.
+    if (this.#outcomes.length > before) this.#outcomes.splice(before - 1, 1);
   }
 
   /** In a round of its own, because being watched costs time. */

@@ -5,13 +5,12 @@ import type { Scenario } from './scenarios.js';
 
 interface Measured {
   outcomes: readonly Outcome[];
-  roundsLeftOut: number;
   status: string;
   syscallsPerOp: number | null;
 }
 
 /** Only whole measurements count: a lane that failed in its last round gives no figures from its first ones. */
-export function makeRow(scenario: Scenario, transport: string, { outcomes, roundsLeftOut, status, syscallsPerOp }: Measured): Row {
+export function makeRow(scenario: Scenario, transport: string, { outcomes, status, syscallsPerOp }: Measured): Row {
   const valid = status === 'ok' ? outcomes : [];
   const count = sum(valid, (outcome) => outcome.count);
   const perOp = (value: (outcome: Outcome) => number) => (count > 0 ? round(sum(valid, value) / count) : null);
@@ -33,7 +32,7 @@ export function makeRow(scenario: Scenario, transport: string, { outcomes, round
     limit: null,
     timesLimit: null,
     opsPerSecRounds: valid.map((outcome) => round(outcome.opsPerSec)),
-    extras: { ...extrasOf(scenario, transport, valid, opsPerSec), ...(roundsLeftOut > 0 && { roundsLeftOut }) },
+    extras: extrasOf(scenario, transport, valid, opsPerSec),
   };
 }
 

@@ -239,8 +239,8 @@ export const full: Effort = {
 export const headline: Effort = {
   ...full,
   name: 'headline',
-  budgetMs: 600_000,
-  patienceMs: 120_000,
+  budgetMs: 660_000,
+  patienceMs: 180_000,
   passes: 3,
   countsSyscalls: false,
   held: {

@@ -1,6 +1,6 @@
 import type { Row } from '../result.js';
 import type { RoundPlan } from '../rig/lane.js';
-import { Calm, disturbedOf } from './calm.js';
+import { Calm } from './calm.js';
 import { startCpuLoad } from './cpu-load.js';
 import { LaneRun, totalMs } from './lane-run.js';
 import { relateToLimits } from './limits.js';
@@ -40,7 +40,6 @@ export async function runSuite(suite: Suite): Promise<Row[]> {
   const heats = scenarios.flatMap(inHeats).map((scenario) => ({
     scenario,
     lanes: scenario.transports.map((transport) => new LaneRun(scenario, transport, directory, deadline)),
-    unrests: [],
   }));
   for (let pass = 0; pass < effort.passes; pass++) {
     // To each pass its share, or a bad minute in the first would leave nothing for the others; what is left goes to the next.
@@ -50,7 +49,7 @@ export async function runSuite(suite: Suite): Promise<Row[]> {
       for (let start = 0; start < starts; start++) await runHeat(heat, pass * starts + start, course);
     }
   }
-  return relateToLimits(heats.flatMap(rowsOf));
+  return relateToLimits(heats.flatMap(({ lanes }) => lanes.map((lane) => lane.row)));
 }
 
 /** How long the table takes by plan. */
@@ -69,14 +68,6 @@ interface Course {
 interface Heat {
   scenario: Scenario;
   lanes: LaneRun[];
-  /** Of the machine, in each turn of the run; stays empty where nobody looks. */
-  unrests: number[];
-}
-
-/** What was disturbed is left out of all rows alike: by what the machine was like, never by what a row says. */
-function rowsOf({ lanes, unrests }: Heat): Row[] {
-  const disturbed = disturbedOf(unrests);
-  return lanes.map((lane) => lane.rowWithout(disturbed));
 }
 
 function inHeats(scenario: Scenario): Scenario[] {
@@ -89,8 +80,7 @@ function inHeats(scenario: Scenario): Scenario[] {
 }
 
 /** `start` counts the processes of the run. */
-async function runHeat(heat: Heat, start: number, { suite, clock, calm }: Course): Promise<void> {
-  const { scenario, lanes } = heat;
+async function runHeat({ scenario, lanes }: Heat, start: number, { suite, clock, calm }: Course): Promise<void> {
   const { effort } = suite;
   const starts = effort.passes * turnsFor(effort, scenario).starts;
   const title = titleOf(scenario) + (starts > 1 ? `, start ${start + 1} of ${starts}` : '');
@@ -100,7 +90,7 @@ async function runHeat(heat: Heat, start: number, { suite, clock, calm }: Course
     announce(`starting ${lanes.length} transports`, startUpOf(scenario) * lanes.length);
     await Promise.all(lanes.map((lane) => lane.open()));
     if (scenario.pattern === 'idle') await idleTogether(lanes, effort, announce);
-    else await takeTurns(heat, start, effort, announce, needsCalm(scenario) ? calm : undefined);
+    else await takeTurns({ scenario, lanes }, start, effort, announce, needsCalm(scenario) ? calm : undefined);
   } finally {
     await Promise.all(lanes.map((lane) => lane.end()));
     await endLoad?.();
@@ -110,7 +100,7 @@ async function runHeat(heat: Heat, start: number, { suite, clock, calm }: Course
 type Announce = (what: string, ms: number) => void;
 
 async function takeTurns(
-  { scenario, lanes, unrests }: Heat,
+  { scenario, lanes }: Heat,
   start: number,
   effort: Effort,
   announce: Announce,
@@ -118,26 +108,15 @@ async function takeTurns(
 ): Promise<void> {
   const plan = planFor(effort, scenario);
   const { rounds } = turnsFor(effort, scenario);
-  let before = (await calm?.settle()) ?? 0;
   for (let round = 0; round < rounds; round++) {
     const turn = rotated(lanes, start * rounds + round);
     const own = round === 0 ? plan : { ...plan, runInMs: 0 };
+    await calm?.untilNow();
     for (const lane of turn) {
       announce(`round ${round + 1} of ${rounds}, ${lane.transport}`, totalMs(own));
       await lane.measure(own);
     }
-    if (calm === undefined) continue;
-    // The time is up, or nothing works.
-    if (turn.every((lane) => lane.rounds <= unrests.length)) break;
-    let after = await calm.look();
-    unrests.push(Math.max(before, after));
-    for (let again = 0; Math.max(before, after) > 1 && calm.hasPatience && again < mostRepetitions; again++) {
-      before = after > 1 ? await calm.settle() : after;
-      if (!(await repeatTurn(turn, { ...plan, runInMs: 0 }, calm))) break;
-      after = await calm.look();
-      unrests.splice(-1, 1, Math.max(before, after));
-    }
-    before = after > 1 ? await calm.settle() : after;
+    if (calm) await repeatUntilCalm(turn, { ...plan, runInMs: 0 }, calm);
   }
   if (!countsSyscalls(scenario, effort)) return;
   for (const lane of lanes) {
@@ -151,13 +130,14 @@ function needsCalm({ name, placement }: Scenario): boolean {
   return placement === 'held' || name === 'limits';
 }
 
-/** Measures a turn anew, with all of its transports: they are to be compared. False without time for it. */
-async function repeatTurn(turn: readonly LaneRun[], plan: RoundPlan, calm: Calm): Promise<boolean> {
-  const begun = performance.now();
-  let isWhole = true;
-  for (const lane of turn) isWhole = (await lane.repeat(plan)) && isWhole;
-  calm.spend(performance.now() - begun);
-  return isWhole;
+/** A turn at whose end the machine is not calm is measured anew, with all of its transports: they are to be compared. */
+async function repeatUntilCalm(turn: readonly LaneRun[], plan: RoundPlan, calm: Calm): Promise<void> {
+  for (let again = 0; again < mostRepetitions; again++) {
+    if ((await calm.isNow()) || !(await calm.untilNow())) return;
+    const begun = performance.now();
+    for (const lane of turn) await lane.repeat(plan);
+    calm.spend(performance.now() - begun);
+  }
 }
 
 const mostRepetitions = 5;

@@ -50,17 +50,11 @@ test('a ratio that was not measured in all runs does not count as steady', (t) =
   t.regex(text, /1 of 3 ratios stayed within 10 % in all runs; not: uds \/ call; fetch \/ call\./);
 });
 
-test('of each run is said what was left out of it, and what the machine itself took', (t) => {
-  const rows = sampleResult().rows.slice(0, 2);
-  const [first, second] = rows as [Row, Row];
-  const disturbed: Row[] = [
-    { ...first, rounds: 8, extras: { roundsLeftOut: 2 } },
-    { ...second, rounds: 9, extras: {} },
-  ];
+test('of each run is said what the machine itself took', (t) => {
   const machine = { line: 500, wake: 61_000, syscall: 250, memcpy: 45_000 };
-  const runs = [{ ...run(verdict('uds / call', 10)), rows: disturbed, machine }, run(verdict('uds / call', 10))];
+  const runs = [{ ...run(verdict('uds / call', 10)), machine }, run(verdict('uds / call', 10))];
   const text = formatSeries({ environment: sampleResult().environment, wanted: 2, runs });
-  t.regex(text, /run 1.*; 2 of 19 rounds left out.*a cache line 0\.5 µs, a wake-up 61 µs, a system call 0\.25 µs, a copy of 1 MiB 45 µs/);
+  t.regex(text, /run 1.*a cache line 0\.5 µs, a wake-up 61 µs, a system call 0\.25 µs, a copy of 1 MiB 45 µs\n/);
   t.regex(text, /run 2.*every row has figures\n/);
 });
 
@@ -121,11 +115,11 @@ test('what is held of the headline is also measured as the scheduler places it',
   }
 });
 
-test('by plan, five repetitions take less than thirty-five minutes, at most fifty with all their patience, and the whole suite less than twenty', (t) => {
+test('by plan, five repetitions take less than thirty-five minutes, less than fifty-five with all their patience, and the whole suite less than twenty', (t) => {
   const plannedRunMs = plannedMs({ scenarios: headlineScenarios, effort: headline });
   t.true(plannedRunMs + headline.patienceMs <= headline.budgetMs);
   t.true(5 * plannedRunMs < 35 * 60_000);
-  t.true(5 * headline.budgetMs <= 50 * 60_000);
+  t.true(5 * headline.budgetMs <= 55 * 60_000);
   const overheadMs = 3 * full.overhead.rounds * full.overhead.durationMs;
   t.true(plannedMs({ scenarios, effort: full }) + overheadMs < 20 * 60_000);
   t.true(full.budgetMs + overheadMs < 20 * 60_000);
