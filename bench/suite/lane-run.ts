@@ -44,6 +44,11 @@ export class LaneRun {
     this.#runDirectory = runDirectory;
   }
 
+  /** That were measured so far. */
+  get rounds(): number {
+    return this.#outcomes.length;
+  }
+
   get row(): Row {
     return makeRow(this.#scenario, this.transport, {
       outcomes: this.#outcomes,

@@ -112,10 +112,13 @@ async function takeTurns(
     const turn = rotated(lanes, start * rounds + round);
     const own = round === 0 ? plan : { ...plan, runInMs: 0 };
     await calm?.untilNow();
+    const before = roundsOf(turn);
     for (const lane of turn) {
       announce(`round ${round + 1} of ${rounds}, ${lane.transport}`, totalMs(own));
       await lane.measure(own);
     }
+    // The time is up, or nothing works: then there is nothing to be calm for.
+    if (roundsOf(turn) === before) break;
     if (calm) await repeatUntilCalm(turn, { ...plan, runInMs: 0 }, calm);
   }
   if (!countsSyscalls(scenario, effort)) return;
@@ -123,6 +126,10 @@ async function takeTurns(
     announce(`counting system calls, ${lane.transport}`, syscallRoundMs);
     await lane.countSyscalls({ ...plan, durationMs: Math.min(plan.durationMs, 500) });
   }
+}
+
+function roundsOf(lanes: readonly LaneRun[]): number {
+  return lanes.reduce((sum, { rounds }) => sum + rounds, 0);
 }
 
 /** Both sides have a CPU each, by the suite's doing or by their own. */

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import test from 'ava';
 import { Calm, isUsual, type Reading, usualOf } from '../../../bench/suite/calm.js';
 import { LaneRun } from '../../../bench/suite/lane-run.js';
-import { scenario } from '../../../bench/suite/scenarios.js';
+import { type Effort, quick, scenario } from '../../../bench/suite/scenarios.js';
+import { runSuite } from '../../../bench/suite/suite.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'pillion-calm-'));
 test.after.always(() => rmSync(directory, { recursive: true, force: true }));
@@ -87,3 +88,24 @@ test.serial('a round that could not be repeated is kept', (t) =>
     t.like(lane.row, { status: 'ok', rounds: 1 });
   }),
 );
+
+/** Counts how often somebody looks at it. */
+class Watched extends Calm {
+  looks = 0;
+  override async isNow(): Promise<boolean> {
+    this.looks++;
+    return true;
+  }
+}
+
+test.serial('when the time is up nobody looks at the machine any more', async (t) => {
+  const calm = new Watched(directory);
+  await calm.begin();
+  const before = calm.looks;
+  const effort: Effort = { ...quick, budgetMs: 0, rounds: 100, countsSyscalls: false };
+  const scenarios = [scenario('limits', ['function'], { pattern: 'send' })];
+  const rows = await runSuite({ scenarios, effort, directory, calm, progress: () => {} });
+  t.regex(rows[0]?.status ?? '', /the time was up/);
+  // The run begins with a fixed number of looks, and its only start with one.
+  t.is(calm.looks - before, before + 1);
+});
