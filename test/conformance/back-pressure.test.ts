@@ -4,7 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { rejectsAborted } from '../helpers/abort.js';
 import { inTime, until } from '../helpers/deadline.js';
 import { socketPath } from '../helpers/socket-path.js';
-import { connectFlow, type FlowClient, FlowSuite, heardBy, openFlow, startFlowSidecar } from './fixtures/flow-suite.js';
+import { connectFlow, type FlowClient, FlowSuite, openFlow, startFlowSidecar } from './fixtures/flow-suite.js';
+import { takeHeard } from './fixtures/suite.js';
 
 const suite = new FlowSuite();
 const RING = 65_536;
@@ -216,7 +217,7 @@ suite.over('without a sidecar sendWhenFree waits for one, in order', async (t, t
   t.teardown(() => sidecar.stop());
   await sending;
   await client.flush({ timeout: 20_000 });
-  t.deepEqual((await heardBy(sidecar, filled + 3)).slice(filled), [1, 2, 3]);
+  t.deepEqual((await takeHeard(sidecar, filled + 3)).slice(filled), [1, 2, 3]);
   t.is(seen.count, 1);
 });
 
@@ -242,7 +243,7 @@ suite.over(
     const next = await startFlowSidecar(path);
     t.teardown(() => next.stop());
     await client.flush({ timeout: 20_000 });
-    t.is((await heardBy(next, filled + 1)).at(-1), 30_000);
+    t.is((await takeHeard(next, filled + 1)).at(-1), 30_000);
   },
 );
 
@@ -262,7 +263,7 @@ suite.over('a killed sidecar does not lose what sendWhenFree was told is accepte
   await next.ask('release');
   await sending;
   await client.flush({ timeout: 20_000 });
-  t.deepEqual((await heardBy(next, filled + 3)).slice(-3), [1, 2, 3]);
+  t.deepEqual((await takeHeard(next, filled + 3)).slice(-3), [1, 2, 3]);
 });
 
 suite.over('an event whose overflow is "wait" blocks its sender until there is room', async (t, transport) => {
@@ -334,7 +335,7 @@ suite.over('a stopped sidecar makes a waiting sender wait, and not throw, though
   sidecar.signal('SIGCONT');
   t.true(client.send('waitingNote', 'x'.repeat(200_000)));
   await client.flush({ timeout: 20_000 });
-  t.is((await heardBy(sidecar, filled + 1)).at(-1), 200_000);
+  t.is((await takeHeard(sidecar, filled + 1)).at(-1), 200_000);
 });
 
 suite.over('what callSync cannot wait for is taken back, and keeps nothing pending', async (t, transport) => {

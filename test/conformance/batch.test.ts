@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '../helpers/deadline.js';
 import { socketPath } from '../helpers/socket-path.js';
-import { connectFlow, type FlowClient, FlowSuite, heardBy, openFlow, startFlowSidecar } from './fixtures/flow-suite.js';
+import { connectFlow, type FlowClient, FlowSuite, openFlow, startFlowSidecar } from './fixtures/flow-suite.js';
+import { takeHeard } from './fixtures/suite.js';
 
 const suite = new FlowSuite();
 
@@ -160,7 +161,7 @@ suite.over('without a sidecar a batch waits in the ring like anything else', asy
   const sidecar = await startFlowSidecar(path);
   t.teardown(() => sidecar.stop());
   t.is(await call, 3);
-  t.deepEqual(await heardBy(sidecar, 2), [1, 2]);
+  t.deepEqual(await takeHeard(sidecar, 2), [1, 2]);
 });
 
 suite.over('a sidecar that dies in a batch loses nothing of it', async (t, transport) => {
@@ -181,5 +182,5 @@ suite.over('a sidecar that dies in a batch loses nothing of it', async (t, trans
   const next = await startFlowSidecar(path);
   t.teardown(() => next.stop());
   await client.flush({ timeout: 20_000 });
-  t.deepEqual(await heardBy(next, 3), [1, 2, 3]);
+  t.deepEqual(await takeHeard(next, 3), [1, 2, 3]);
 });

@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import test from 'ava';
 import { connect } from '../../src/index.js';
 import { flow } from '../conformance/fixtures/flow-contract.js';
-import { connectFlow, heardBy, overBoth, startFlowApp, startFlowSidecar } from '../conformance/fixtures/flow-suite.js';
+import { connectFlow, overBoth, startFlowApp, startFlowSidecar } from '../conformance/fixtures/flow-suite.js';
+import { takeHeard } from '../conformance/fixtures/suite.js';
 import { inTime, until } from '../helpers/deadline.js';
 import { resources } from '../helpers/resources.js';
 import { random } from '../helpers/seed.js';
@@ -21,7 +22,7 @@ test.serial('shm: events among calls whose answers do not fit any ring are handl
   await app.stop();
   sidecar.signal('SIGCONT');
   t.deepEqual(
-    await heardBy(sidecar, count),
+    await takeHeard(sidecar, count),
     Array.from({ length: count }, (_, number) => number),
   );
   await until('the sidecar has nothing of it left', async () => (await sidecar.ask<{ clients: number }>('stats')).clients === 0);

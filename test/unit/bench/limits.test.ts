@@ -128,7 +128,7 @@ for (const name of ['limit-ring', 'limit-stream', 'limit-line', 'limit-wake']) {
     app.kill('SIGKILL');
     await once(app, 'exit');
     await until('both processes are gone', () => running().length === 0);
-    t.pass();
+    t.deepEqual(running(), []);
   });
 }
 

@@ -138,5 +138,5 @@ test.serial('nobody outlives a killed suite', async (t) => {
   suite.kill('SIGKILL');
   await once(suite, 'exit');
   await nobodyIsLeft();
-  t.pass();
+  t.deepEqual([...running('app'), ...running('sidecar')], []);
 });
