@@ -12,7 +12,7 @@ Measures pillion and other ways of talking to a sidecar, each between two proces
 The suite, or a part of it:
   --quick                a rough run of at most 2 min instead of at most 20
   --only NAMES           scenarios, separated by commas: ${scenarioNames.join(', ')}
-  --repeat NUMBER        only the rows behind the headline ratios, so many times (8 to 11 min each), and how far the ratios spread from
+  --repeat NUMBER        only the rows behind the headline ratios, so many times (11 to 14 min each), and how far the ratios spread from
                          run to run: spread.json and spread.md
   --out FOLDER           of these two (bench/results of a checkout, else the current folder)
 

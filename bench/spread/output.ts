@@ -58,7 +58,7 @@ export function formatSeries({ environment, wanted, runs }: Series): string {
     '',
     tableOf('ratio', ratios),
     '',
-    summaryOf(ratios),
+    runs.length > 1 ? summaryOf(ratios) : 'One run has no spread.',
     '',
     'Values that stand for themselves, of which nothing is asked:',
     '',

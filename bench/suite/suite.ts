@@ -108,10 +108,10 @@ async function takeTurns(
 ): Promise<void> {
   const plan = planFor(effort, scenario);
   const { rounds } = turnsFor(effort, scenario);
+  await calm?.untilNow();
   for (let round = 0; round < rounds; round++) {
     const turn = rotated(lanes, start * rounds + round);
     const own = round === 0 ? plan : { ...plan, runInMs: 0 };
-    await calm?.untilNow();
     const before = roundsOf(turn);
     for (const lane of turn) {
       announce(`round ${round + 1} of ${rounds}, ${lane.transport}`, totalMs(own));

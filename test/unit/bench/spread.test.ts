@@ -58,6 +58,12 @@ test('of each run is said what the machine itself took', (t) => {
   t.regex(text, /run 2.*every row has figures\n/);
 });
 
+test('one run has no spread to judge', (t) => {
+  const text = formatSeries({ environment: sampleResult().environment, wanted: 5, runs: [run(verdict('uds / call', 10))] });
+  t.regex(text, /One run has no spread\./);
+  t.notRegex(text, /stayed within/);
+});
+
 test('every ratio among the bars is measured with both sides held', (t) => {
   const rows = sampleResult().rows.filter((row) => row.scenario === 'limits' || row.placement === 'held');
   const known = judge(rows.map((row) => ({ ...row, status: 'ok' })));
@@ -115,11 +121,11 @@ test('what is held of the headline is also measured as the scheduler places it',
   }
 });
 
-test('by plan, five repetitions take less than thirty-five minutes, at most fifty-five with all their patience, and the whole suite less than twenty', (t) => {
+test('by plan, five repetitions take less than forty-five minutes, at most seventy with all their patience, and the whole suite less than twenty', (t) => {
   const plannedRunMs = plannedMs({ scenarios: headlineScenarios, effort: headline });
   t.true(plannedRunMs + headline.patienceMs <= headline.budgetMs);
-  t.true(5 * plannedRunMs < 35 * 60_000);
-  t.true(5 * headline.budgetMs <= 55 * 60_000);
+  t.true(5 * plannedRunMs < 45 * 60_000);
+  t.true(5 * headline.budgetMs <= 70 * 60_000);
   const overheadMs = 3 * full.overhead.rounds * full.overhead.durationMs;
   t.true(plannedMs({ scenarios, effort: full }) + overheadMs < 20 * 60_000);
   t.true(full.budgetMs + overheadMs < 20 * 60_000);
