@@ -10,7 +10,7 @@ import { native } from '../../src/native.js';
 import { until } from '../helpers/deadline.js';
 
 const MIB = 1024 * 1024;
-const kindOf = (entry: unknown): number => (entry as { detail: { kind: number } }).detail.kind;
+const flagsOf = (entry: unknown): number => (entry as { detail: { flags: number } }).detail.flags;
 /** A process that has not asked for `gc` itself, and calls something else so. */
 const program = `
   const { allocateBlock } = await import(${JSON.stringify(new URL('../../src/channel/blocks.js', import.meta.url).href)});
@@ -78,9 +78,10 @@ test.serial('a block is copied or refused when it is transferred, as other memor
 
 test.serial('young blocks are collected every few MiB', async (t) => {
   const count = 2000;
-  let minors = 0;
+  let asked = 0;
   const observer = new PerformanceObserver((list) => {
-    for (const entry of list.getEntries()) if (kindOf(entry) === constants.NODE_PERFORMANCE_GC_MINOR) minors++;
+    // Where its threads wait for a CPU, V8 frees late, and may make a whole collection of a young one. It was asked for all the same.
+    for (const entry of list.getEntries()) if ((flagsOf(entry) & constants.NODE_PERFORMANCE_GC_FLAGS_FORCED) !== 0) asked++;
   });
   observer.observe({ entryTypes: ['gc'] });
   for (let i = 0; i < count; i++) {
@@ -89,8 +90,8 @@ test.serial('young blocks are collected every few MiB', async (t) => {
   }
   await turn();
   observer.disconnect();
-  // At least once in 24 MiB; left alone, V8 would not do it once.
-  t.true(minors > count / 30, `${minors} of ${count}`);
+  // At least once in 24 MiB.
+  t.true(asked > count / 30, `${asked} of ${count}`);
 });
 
 test.serial('the context that lends the collector leaves no trace', (t) => {
