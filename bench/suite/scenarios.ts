@@ -215,9 +215,9 @@ export const full: Effort = {
   countsSyscalls: true,
   includes: () => true,
   plans: {
-    flowing: { runInMs: 800, warmupMs: 150, durationMs: 700 },
-    gapped: { runInMs: 500, warmupMs: 150, durationMs: 1_100 },
-    open: { runInMs: 500, warmupMs: 150, durationMs: 1_250 },
+    flowing: { runInMs: 800, warmupMs: 150, durationMs: 550 },
+    gapped: { runInMs: 500, warmupMs: 150, durationMs: 900 },
+    open: { runInMs: 500, warmupMs: 150, durationMs: 1_000 },
     idle: { runInMs: 100, warmupMs: 0, durationMs: 10_000 },
     crowd: { runInMs: 500, warmupMs: 150, durationMs: 2_500 },
   },
